@@ -1,0 +1,17 @@
+# Compiles engine/kernels/simd.inc once per instruction set into a core library.
+function(sak_add_simd_levels target)
+  set(levels baseline)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64")
+    list(APPEND levels avx2 avx512)
+  endif()
+  set(flags_baseline "")
+  set(flags_avx2 -mavx2 -mfma)
+  set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512)
+  foreach(level ${levels})
+    set(source ${CMAKE_BINARY_DIR}/simd_${target}_${level}.c)
+    file(CONFIGURE OUTPUT ${source} CONTENT
+      "#define SAK_SIMD_TABLE sak_simd_${level}\n#include \"kernels/simd.inc\"\n")
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${flags_${level}}")
+    target_sources(${target} PRIVATE ${source})
+  endforeach()
+endfunction()
