@@ -1,0 +1,180 @@
+/* Building the graph: nodes in creation order, shapes inferred as they come. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/graph.h"
+
+void sak_graph_open(sak_graph *g, bool training, uint64_t seed)
+{
+    *g = (sak_graph){.training = training, .seed = seed, .loss = -1};
+}
+
+void sak_graph_close(sak_graph *g)
+{
+    sak_free(g->activation);
+    sak_free(g->shared);
+    sak_free(g->each);
+    free(g->op_seconds);
+    free(g->call);
+    free(g->node);
+    sak_arena_close(&g->arena);
+    *g = (sak_graph){0};
+}
+
+static sak_status add(sak_graph *g, sak_node_kind kind, int *out, sak_error *err)
+{
+    if (g->closed)
+        return SAK_FAIL(err, SAK_EINVAL, "the graph is complete: nothing can be added to it");
+    if (g->n == g->cap) {
+        const int cap = g->cap ? 2 * g->cap : 1024;
+        sak_node **list = realloc(g->node, (size_t)cap * sizeof *list);
+        if (!list)
+            return SAK_FAIL(err, SAK_ENOMEM, "out of memory for graph nodes");
+        g->node = list;
+        g->cap = cap;
+    }
+    sak_node *node = sak_arena_take(&g->arena, sizeof *node);
+    if (!node)
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory for graph nodes");
+    node->kind = kind;
+    node->root = node->grad_root = g->n;
+    node->value_at = node->save_at = node->grad_at = -1;
+    node->s.attr = &node->attr;
+    node->s.training = g->training;
+    g->node[g->n] = node;
+    *out = g->n++;
+    return SAK_OK;
+}
+
+sak_status sak_graph_input(sak_graph *g, const char *name, const sak_shape *shape, int *out,
+                           sak_error *err)
+{
+    if (sak_graph_find(g, name) >= 0)
+        return SAK_FAIL(err, SAK_EINVAL, "the graph already has an input or output '%s'", name);
+    SAK_TRY(add(g, SAK_NODE_INPUT, out, err));
+    g->node[*out]->s.y = *shape;
+    g->node[*out]->name = sak_arena_text(&g->arena, name);
+    return SAK_OK;
+}
+
+sak_status sak_graph_param(sak_graph *g, sak_params *p, int index, int *out, sak_error *err)
+{
+    for (int i = 0; i < g->n; i++)
+        if (g->node[i]->kind == SAK_NODE_PARAM && g->node[i]->params == p &&
+            g->node[i]->param == index) {
+            *out = i;
+            return SAK_OK;
+        }
+    SAK_TRY(add(g, SAK_NODE_PARAM, out, err));
+    sak_node *node = g->node[*out];
+    node->params = p;
+    node->param = index;
+    node->name = p->list[index].name;
+    node->s.y = p->list[index].shape;
+    return SAK_OK;
+}
+
+/* x * x: backward may write both gradients in one loop, so each needs a buffer of its own. */
+static sak_status separate(sak_graph *g, int n, const int *in, int *own, sak_error *err)
+{
+    for (int i = 0; i < n; i++) {
+        own[i] = in[i];
+        for (int j = 0; j < i; j++) {
+            if (in[j] != in[i])
+                continue;
+            const sak_op *copy = sak_op_find("affine");
+            sak_attrs attr;
+            sak_op_defaults(copy, &attr);
+            SAK_TRY(sak_graph_op(g, copy, &attr, 1, &in[i], &own[i], err));
+            break;
+        }
+    }
+    return SAK_OK;
+}
+
+sak_status sak_graph_op(sak_graph *g, const sak_op *op, const sak_attrs *attr, int n, const int *in,
+                        int *out, sak_error *err)
+{
+    const int max = op->max_in ? op->max_in : op->n_in;
+    if (n < op->n_in || n > max)
+        return SAK_FAIL(err, SAK_EINVAL, "%s takes %s (%d to %d tensors), got %d", op->name,
+                        op->inputs, op->n_in, max, n);
+    sak_opshape s = {.op = op, .attr = attr, .n_in = n, .training = g->training};
+    int own[SAK_MAX_IN];
+    SAK_TRY(separate(g, n, in, own, err));
+    for (int i = 0; i < n; i++)
+        s.x[i] = g->node[own[i]]->s.y;
+    sak_error why = {0};
+    if (op->shape(&s, &why) != SAK_OK)
+        return SAK_FAIL(err, why.code, "%s%s%s",
+                        strncmp(why.msg, op->name, strlen(op->name)) ? op->name : "",
+                        strncmp(why.msg, op->name, strlen(op->name)) ? ": " : "", why.msg);
+    SAK_TRY(add(g, SAK_NODE_OP, out, err));
+    sak_node *node = g->node[*out];
+    node->attr = *attr;
+    node->s = s;
+    node->s.attr = &node->attr;
+    memcpy(node->in, own, (size_t)n * sizeof *own);
+    if (op->view)
+        node->root = g->node[in[0]]->root;
+    return SAK_OK;
+}
+
+sak_status sak_graph_output(sak_graph *g, const char *name, int node, sak_error *err)
+{
+    if (g->closed)
+        return SAK_FAIL(err, SAK_EINVAL, "the graph is complete: '%s' cannot become an output", name);
+    if (sak_graph_find(g, name) >= 0)
+        return SAK_FAIL(err, SAK_EINVAL, "the graph already has an input or output '%s'", name);
+    if (g->node[node]->kind != SAK_NODE_OP || g->node[node]->output) {
+        /* a second name, or the name of an input: a view gives it one of its own */
+        const sak_op *reshape = sak_op_find("reshape");
+        sak_attrs attr;
+        sak_op_defaults(reshape, &attr);
+        attr.dims = g->node[node]->s.y;
+        SAK_TRY(sak_graph_op(g, reshape, &attr, 1, &node, &node, err));
+    }
+    g->node[node]->name = sak_arena_text(&g->arena, name);
+    g->node[node]->output = true;
+    return SAK_OK;
+}
+
+int sak_graph_find(const sak_graph *g, const char *name)
+{
+    for (int i = 0; i < g->n; i++)
+        if (g->node[i]->name && g->node[i]->kind != SAK_NODE_PARAM &&
+            strcmp(g->node[i]->name, name) == 0)
+            return i;
+    return -1;
+}
+
+sak_real *sak_graph_value(const sak_graph *g, int i)
+{
+    const sak_node *node = g->node[g->node[i]->root];
+    if (node->kind == SAK_NODE_PARAM)
+        return node->params->value + node->params->list[node->param].offset;
+    return node->value_at < 0 || !g->activation ? NULL : g->activation + node->value_at;
+}
+
+double sak_graph_flops(const sak_graph *g, bool with_backward)
+{
+    double total = 0;
+    for (int i = 0; i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        if (node->kind != SAK_NODE_OP || !node->live || !node->s.op->flops)
+            continue;
+        const double f = node->s.op->flops(&node->s);
+        /* one product for the input's gradient, one for the weight's (vectors cost nothing) */
+        int products = node->s.n_in == 1 ? 2 : 0;
+        for (int k = 0; k < node->s.n_in && node->s.n_in > 1; k++)
+            products += g->node[node->in[k]]->needs_grad && node->s.x[k].n > 1;
+        total += f + (with_backward && node->needs_grad ? f * products : 0);
+    }
+    return total;
+}
+
+size_t sak_graph_bytes(const sak_graph *g, int threads)
+{
+    return (size_t)(g->activation_count + g->shared_count + g->each_count * threads) *
+           sizeof(sak_real);
+}

@@ -1,0 +1,138 @@
+/* Execution: resolves every pointer once, then walks the calls.  A step allocates nothing. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "graph/graph.h"
+
+static sak_real *grad_of(const sak_graph *g, int i)
+{
+    const sak_node *node = g->node[g->node[i]->grad_root];
+    if (node->kind == SAK_NODE_PARAM)
+        return node->params->grad + node->params->list[node->param].offset;
+    return g->activation + node->grad_at;
+}
+
+static void resolve_forward(sak_graph *g, sak_call *call)
+{
+    const sak_node *node = g->node[call->node];
+    for (int k = 0; k < node->s.n_in; k++)
+        call->c.x[k] = sak_graph_value(g, node->in[k]);
+    call->c.y = sak_graph_value(g, call->node);
+}
+
+/* `written` marks gradient roots that an earlier call has filled: the next one adds. */
+static void resolve_backward(sak_graph *g, sak_call *call, bool *written)
+{
+    const sak_node *node = g->node[call->node];
+    const sak_op *op = node->s.op;
+    call->c.dy = grad_of(g, call->node);
+    if (!op->view && (op->keep & SAK_KEEP_Y))
+        call->c.y = sak_graph_value(g, call->node);
+    for (int k = 0; k < node->s.n_in; k++) {
+        if (!op->view && (op->keep >> k & 1))
+            call->c.x[k] = sak_graph_value(g, node->in[k]);
+        const sak_node *in = g->node[node->in[k]];
+        if (!in->needs_grad || (op->no_grad >> k & 1))
+            continue;
+        call->c.dx[k] = grad_of(g, node->in[k]);
+        call->c.acc[k] = written[in->grad_root];
+        written[in->grad_root] = true;
+    }
+}
+
+static sak_status allocate_params(sak_graph *g, sak_error *err)
+{
+    for (int i = 0; i < g->n; i++) {
+        sak_node *node = g->node[i];
+        if (node->kind != SAK_NODE_PARAM)
+            continue;
+        SAK_TRY(sak_params_seal(node->params, err));
+        if (node->needs_grad)
+            SAK_TRY(sak_params_need_grad(node->params, err));
+    }
+    return SAK_OK;
+}
+
+sak_status sak_graph_allocate(sak_graph *g, sak_error *err)
+{
+    if (g->activation)
+        return SAK_OK;
+    SAK_TRY(allocate_params(g, err));
+    const size_t threads = (size_t)sak_pool_threads();
+    SAK_TRY(sak_alloc((void **)&g->activation, (size_t)g->activation_count, sizeof(sak_real), err));
+    SAK_TRY(sak_alloc((void **)&g->shared, (size_t)g->shared_count, sizeof(sak_real), err));
+    SAK_TRY(sak_alloc((void **)&g->each, (size_t)g->each_count * threads, sizeof(sak_real), err));
+    g->op_seconds = calloc((size_t)g->n_calls + 1, sizeof *g->op_seconds);
+    bool *written = calloc((size_t)g->n, sizeof *written);
+    if (!written || !g->op_seconds) {
+        free(written);
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's calls");
+    }
+    for (int i = 0; i < g->n_calls; i++) {
+        sak_call *call = &g->call[i];
+        const sak_node *node = g->node[call->node];
+        call->c = (sak_opcall){.s = &node->s,
+                               .shared = g->shared,
+                               .each = g->each,
+                               .each_stride = g->each_count,
+                               .rng = {g->seed, SAK_RNG_OP, 0, (uint32_t)call->node}};
+        if (node->save_at >= 0)
+            call->c.save = g->activation + node->save_at;
+        if (call->backward)
+            resolve_backward(g, call, written);
+        else
+            resolve_forward(g, call);
+    }
+    free(written);
+    return SAK_OK;
+}
+
+static void copy_gradient(const sak_graph *g, const sak_call *call)
+{
+    const int64_t n = sak_shape_count(&g->node[call->node]->s.y);
+    sak_real *dx = call->c.dx[0];
+    if (!call->c.acc[0]) {
+        memcpy(dx, call->c.dy, (size_t)n * sizeof *dx);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        dx[i] += call->c.dy[i];
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void walk(sak_graph *g, int from, int to, uint64_t step)
+{
+    for (int i = from; i < to; i++) {
+        sak_call *call = &g->call[i];
+        const double start = g->profiling ? now() : 0;
+        call->c.rng.step = step;
+        if (call->copy_to >= 0)
+            copy_gradient(g, call);
+        else if (call->backward)
+            call->c.s->op->backward(&call->c);
+        else
+            call->c.s->op->forward(&call->c);
+        if (g->profiling)
+            g->op_seconds[i] += now() - start;
+    }
+}
+
+void sak_graph_forward(sak_graph *g, uint64_t step)
+{
+    walk(g, 0, g->first_backward, step);
+}
+
+void sak_graph_backward(sak_graph *g, uint64_t step)
+{
+    if (g->loss < 0)
+        return;
+    *grad_of(g, g->loss) = 1;
+    walk(g, g->first_backward, g->n_calls, step);
+}

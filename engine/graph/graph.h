@@ -1,0 +1,84 @@
+/* The static graph: built once per (model, batch, mode), differentiated, planned, then executed
+ * every step without allocating anything. */
+#ifndef SAK_GRAPH_GRAPH_H
+#define SAK_GRAPH_GRAPH_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "graph/params.h"
+#include "ops/op.h"
+
+typedef enum sak_node_kind { SAK_NODE_INPUT, SAK_NODE_PARAM, SAK_NODE_OP } sak_node_kind;
+
+typedef struct sak_node {
+    sak_node_kind kind;
+    sak_opshape s;    /* for inputs and parameters only s.y is set */
+    sak_attrs attr;   /* s.attr points here */
+    int in[SAK_MAX_IN];
+    const char *name; /* inputs, outputs and parameters; else NULL */
+    sak_params *params;
+    int param;
+    bool output;     /* readable after a run */
+    bool live;       /* some output or the loss depends on it */
+    bool needs_grad; /* a trainable parameter lies below and the loss above */
+    int root;        /* views: the node that owns the memory; else itself */
+    int grad_root;   /* likewise for the gradient */
+    int64_t value_at, save_at, grad_at; /* offsets into the activation slab, -1 = none */
+} sak_node;
+
+typedef struct sak_call {
+    int node;
+    bool backward;
+    sak_opcall c;
+    int copy_to; /* backward of a view that cannot share its gradient: add into this node */
+} sak_call;
+
+typedef struct sak_graph {
+    bool training, closed;
+    uint64_t seed;
+    sak_arena arena;
+    sak_node **node;
+    int n, cap;
+    int loss; /* node, or -1 */
+    /* the plan */
+    sak_call *call;
+    int n_calls, first_backward;
+    int64_t activation_count, shared_count, each_count; /* elements */
+    sak_real *activation, *shared, *each;
+    double *op_seconds; /* per call, filled while profiling */
+    bool profiling;
+} sak_graph;
+
+void sak_graph_open(sak_graph *g, bool training, uint64_t seed);
+void sak_graph_close(sak_graph *g);
+
+/* Building.  *out is the node's index. */
+sak_status sak_graph_input(sak_graph *g, const char *name, const sak_shape *shape, int *out,
+                           sak_error *err);
+sak_status sak_graph_param(sak_graph *g, sak_params *p, int index, int *out, sak_error *err);
+sak_status sak_graph_op(sak_graph *g, const sak_op *op, const sak_attrs *attr, int n, const int *in,
+                        int *out, sak_error *err);
+/* Names a node so that it can be read after a run. */
+sak_status sak_graph_output(sak_graph *g, const char *name, int node, sak_error *err);
+
+/* Ends building: prunes, differentiates `loss` (a (1) node, or -1 for inference) and plans memory.
+ * Allocates nothing yet, so that `check` can print the peak. */
+sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err);
+/* Allocates the slabs and the parameters' values (and gradients when training). */
+sak_status sak_graph_allocate(sak_graph *g, sak_error *err);
+
+/* One forward pass and, where a loss was given, one backward pass: gradients are in the parameter
+ * sets.  `step` keys the random ops. */
+void sak_graph_forward(sak_graph *g, uint64_t step);
+void sak_graph_backward(sak_graph *g, uint64_t step);
+
+/* Looking in. */
+int sak_graph_find(const sak_graph *g, const char *name); /* input or output; -1 if absent */
+sak_real *sak_graph_value(const sak_graph *g, int node);
+double sak_graph_flops(const sak_graph *g, bool with_backward);
+size_t sak_graph_bytes(const sak_graph *g, int threads); /* activations + scratch */
+void sak_graph_dump(const sak_graph *g, FILE *out);      /* one line a node, for people */
+
+#endif

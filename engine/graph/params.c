@@ -1,0 +1,159 @@
+/* Parameter sets: declaration, slab layout, initialisation, moving averages. */
+#include "graph/params.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "base/rng.h"
+
+enum { PAD = SAK_ALIGN / 4 }; /* elements: every parameter starts on a cache line in float */
+
+void sak_params_open(sak_params *p, uint64_t seed)
+{
+    *p = (sak_params){.seed = seed};
+}
+
+void sak_params_close(sak_params *p)
+{
+    sak_free(p->value);
+    sak_free(p->grad);
+    sak_free(p->m);
+    sak_free(p->v);
+    free(p->list);
+    sak_arena_close(&p->arena);
+    *p = (sak_params){0};
+}
+
+int sak_params_find(const sak_params *p, const char *name)
+{
+    for (int i = 0; i < p->n; i++)
+        if (strcmp(p->list[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+sak_status sak_params_add(sak_params *p, const char *name, const sak_shape *shape, sak_init init,
+                          bool buffer, int *index, sak_error *err)
+{
+    const int found = sak_params_find(p, name);
+    if (found >= 0) {
+        if (!sak_shape_equal(&p->list[found].shape, shape))
+            return SAK_FAIL(err, SAK_ESHAPE, "parameter '%s' is %s here but %s elsewhere", name,
+                            SAK_SHAPE_TEXT(shape), SAK_SHAPE_TEXT(&p->list[found].shape));
+        *index = found;
+        return SAK_OK;
+    }
+    if (p->value)
+        return SAK_FAIL(err, SAK_EINVAL,
+                        "parameter '%s' is new, but the set was completed by an earlier graph", name);
+    if (p->n == p->cap) {
+        const int cap = p->cap ? 2 * p->cap : 256;
+        sak_param *list = realloc(p->list, (size_t)cap * sizeof *list);
+        if (!list)
+            return SAK_FAIL(err, SAK_ENOMEM, "out of memory for parameter '%s'", name);
+        p->list = list;
+        p->cap = cap;
+    }
+    char *own = sak_arena_text(&p->arena, name);
+    if (!own)
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory for parameter '%s'", name);
+    const int64_t count = sak_shape_count(shape);
+    p->list[p->n] = (sak_param){.name = own,
+                                .shape = *shape,
+                                .offset = p->total,
+                                .count = count,
+                                .init = init,
+                                .buffer = buffer,
+                                .trainable = !buffer};
+    p->total += (count + PAD - 1) / PAD * PAD;
+    *index = p->n++;
+    return SAK_OK;
+}
+
+static uint64_t name_hash(const char *s)
+{
+    uint64_t h = 1469598103934665603ull; /* FNV-1a */
+    for (; *s; s++)
+        h = (h ^ (unsigned char)*s) * 1099511628211ull;
+    return h;
+}
+
+static void initialise(const sak_params *p, const sak_param *q)
+{
+    sak_real *x = p->value + q->offset;
+    sak_rng rng = sak_rng_open(p->seed, SAK_RNG_INIT, name_hash(q->name), 0);
+    for (int64_t i = 0; i < q->count; i++) {
+        double v = 0;
+        switch (q->init.kind) {
+        case SAK_INIT_ZEROS:
+            break;
+        case SAK_INIT_CONSTANT:
+            v = q->init.a;
+            break;
+        case SAK_INIT_NORMAL:
+            v = q->init.a * sak_rng_normal(&rng);
+            break;
+        case SAK_INIT_TRUNC_NORMAL:
+            do
+                v = sak_rng_normal(&rng);
+            while (v < -2 || v > 2);
+            v *= q->init.a;
+            break;
+        case SAK_INIT_UNIFORM:
+            v = sak_rng_range(&rng, -q->init.a, q->init.a);
+            break;
+        }
+        x[i] = (sak_real)v;
+    }
+}
+
+static void initialise_chunk(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
+{
+    (void)chunk;
+    (void)worker;
+    const sak_params *p = ctx;
+    for (int64_t i = begin; i < end; i++)
+        initialise(p, &p->list[i]);
+}
+
+static sak_status slab(sak_real **out, const sak_params *p, sak_error *err)
+{
+    if (*out)
+        return SAK_OK;
+    return sak_alloc((void **)out, (size_t)p->total, sizeof(sak_real), err);
+}
+
+sak_status sak_params_seal(sak_params *p, sak_error *err)
+{
+    if (p->value)
+        return SAK_OK;
+    SAK_TRY(slab(&p->value, p, err));
+    sak_parallel_for(p->n, 1, initialise_chunk, p);
+    return SAK_OK;
+}
+
+sak_status sak_params_need_grad(sak_params *p, sak_error *err)
+{
+    return slab(&p->grad, p, err);
+}
+
+sak_status sak_params_need_moments(sak_params *p, sak_error *err)
+{
+    SAK_TRY(slab(&p->m, p, err));
+    return slab(&p->v, p, err);
+}
+
+void sak_params_ema(sak_params *dst, const sak_params *src, double momentum)
+{
+    const sak_real a = (sak_real)momentum, b = (sak_real)(1 - momentum);
+    for (int i = 0; i < dst->n; i++) {
+        const int j = sak_params_find(src, dst->list[i].name);
+        if (j < 0 || src->list[j].count != dst->list[i].count)
+            continue;
+        sak_real *x = dst->value + dst->list[i].offset;
+        const sak_real *y = src->value + src->list[j].offset;
+        for (int64_t k = 0; k < dst->list[i].count; k++)
+            x[k] = a * x[k] + b * y[k];
+    }
+}

@@ -1,0 +1,304 @@
+/* Planning: which nodes live, which need gradients, in what order calls run, and where every value
+ * and gradient lies in the activation slab.
+ *
+ * Time: node i runs forward at time i and backward at time 2n - 1 - i.  A buffer lives from its
+ * first writer to its last reader; buffers whose lives overlap get disjoint ranges. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/graph.h"
+
+enum { ALIGN_COUNT = SAK_ALIGN / 4 };
+
+typedef struct item {
+    int64_t size, from, to; /* to is inclusive */
+    int64_t *at;            /* where the offset goes */
+    int64_t offset;
+    int order;
+} item;
+
+typedef struct plan {
+    sak_graph *g;
+    int64_t *value_to; /* per root: last reader; -1 = never made */
+    int *contributions; /* per node: how many backward calls write its gradient */
+    int64_t *grad_from; /* per gradient root: first writer; -1 = none */
+    item *items;
+    int n_items;
+} plan;
+
+static bool wants(const sak_graph *g, const sak_node *node, int k)
+{
+    return g->node[node->in[k]]->needs_grad && !(node->s.op->no_grad >> k & 1);
+}
+
+static void mark_live(sak_graph *g)
+{
+    for (int i = g->n - 1; i >= 0; i--) {
+        sak_node *node = g->node[i];
+        node->live = node->live || node->output || i == g->loss;
+        if (!node->live || node->kind != SAK_NODE_OP)
+            continue;
+        for (int k = 0; k < node->s.n_in; k++)
+            g->node[node->in[k]]->live = true;
+    }
+}
+
+/* A node needs a gradient when a trainable parameter lies below it and the loss above it. */
+static void mark_gradients(sak_graph *g)
+{
+    if (g->loss < 0)
+        return;
+    for (int i = 0; i < g->n; i++) {
+        sak_node *node = g->node[i];
+        if (node->kind == SAK_NODE_PARAM) {
+            node->needs_grad = node->params->list[node->param].trainable;
+        } else if (node->kind == SAK_NODE_OP && (node->s.op->backward || node->s.op->view)) {
+            for (int k = 0; k < node->s.n_in; k++)
+                node->needs_grad = node->needs_grad || wants(g, node, k);
+        }
+    }
+    bool *above = calloc((size_t)g->n, sizeof *above);
+    if (!above)
+        return; /* every gradient is kept: more work, same result */
+    above[g->loss] = true;
+    for (int i = g->loss; i >= 0; i--) {
+        sak_node *node = g->node[i];
+        node->needs_grad = node->needs_grad && above[i];
+        if (!node->needs_grad || node->kind != SAK_NODE_OP)
+            continue;
+        for (int k = 0; k < node->s.n_in; k++)
+            if (wants(g, node, k))
+                above[node->in[k]] = true;
+    }
+    for (int i = g->loss + 1; i < g->n; i++)
+        g->node[i]->needs_grad = false;
+    free(above);
+}
+
+static bool runs_backward(const sak_node *node)
+{
+    return node->kind == SAK_NODE_OP && node->live && node->needs_grad;
+}
+
+/* A view shares its input's gradient when it is the only one that contributes to it. */
+static void share_gradients(plan *p)
+{
+    sak_graph *g = p->g;
+    for (int i = 0; i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        if (!runs_backward(node))
+            continue;
+        for (int k = 0; k < node->s.n_in; k++)
+            if (wants(g, node, k))
+                p->contributions[node->in[k]]++;
+    }
+    for (int i = 0; i < g->n; i++) {
+        sak_node *node = g->node[i];
+        if (runs_backward(node) && node->s.op->view && i != g->loss &&
+            p->contributions[node->in[0]] == 1)
+            node->grad_root = g->node[node->in[0]]->grad_root;
+    }
+}
+
+static sak_status list_calls(plan *p, sak_error *err)
+{
+    sak_graph *g = p->g;
+    g->call = calloc((size_t)g->n * 2 + 1, sizeof *g->call);
+    if (!g->call)
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
+    for (int i = 0; i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        if (node->kind == SAK_NODE_OP && node->live && !node->s.op->view)
+            g->call[g->n_calls++] = (sak_call){.node = i, .copy_to = -1};
+    }
+    g->first_backward = g->n_calls;
+    for (int i = g->n - 1; i >= 0; i--) {
+        const sak_node *node = g->node[i];
+        if (!runs_backward(node))
+            continue;
+        if (node->s.op->view && node->grad_root != i)
+            continue;
+        g->call[g->n_calls++] =
+            (sak_call){.node = i,
+                       .backward = true,
+                       .copy_to = node->s.op->view ? node->in[0] : -1};
+    }
+    return SAK_OK;
+}
+
+static void lifetimes(plan *p)
+{
+    sak_graph *g = p->g;
+    const int64_t end = 2 * (int64_t)g->n;
+    for (int i = 0; i < g->n; i++)
+        p->value_to[i] = p->grad_from[i] = -1;
+    for (int i = 0; i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        if (!node->live)
+            continue;
+        int64_t *own = &p->value_to[node->root];
+        if (node->output || i == g->loss || node->kind == SAK_NODE_INPUT)
+            *own = end;
+        if (*own < i)
+            *own = i;
+        if (node->kind != SAK_NODE_OP)
+            continue;
+        const int64_t back = end - 1 - i;
+        const bool backward = runs_backward(node) && !node->s.op->view;
+        if (backward && (node->s.op->keep & SAK_KEEP_Y) && *own < back)
+            *own = back;
+        for (int k = 0; k < node->s.n_in; k++) {
+            int64_t *in = &p->value_to[g->node[node->in[k]]->root];
+            const int64_t until = backward && (node->s.op->keep >> k & 1) ? back : i;
+            if (*in < until)
+                *in = until;
+        }
+    }
+    if (g->loss >= 0)
+        p->grad_from[g->node[g->loss]->grad_root] = g->n;
+    for (int c = g->first_backward; c < g->n_calls; c++) {
+        const sak_node *node = g->node[g->call[c].node];
+        for (int k = 0; k < node->s.n_in; k++)
+            if (wants(g, node, k)) {
+                int64_t *from = &p->grad_from[g->node[node->in[k]]->grad_root];
+                if (*from < 0)
+                    *from = end - 1 - g->call[c].node;
+            }
+    }
+}
+
+static void push(plan *p, int64_t count, int64_t from, int64_t to, int64_t *at)
+{
+    const int64_t size = (count + ALIGN_COUNT - 1) / ALIGN_COUNT * ALIGN_COUNT;
+    p->items[p->n_items] =
+        (item){.size = size, .from = from, .to = to, .at = at, .order = p->n_items};
+    p->n_items++;
+}
+
+/* The gradient of a shared root is read by its own backward call, the last of the group. */
+static void list_items(plan *p)
+{
+    sak_graph *g = p->g;
+    const int64_t end = 2 * (int64_t)g->n;
+    for (int i = 0; i < g->n; i++) {
+        sak_node *node = g->node[i];
+        if (!node->live || node->kind == SAK_NODE_PARAM)
+            continue;
+        const int64_t count = sak_shape_count(&node->s.y);
+        if (node->root == i)
+            push(p, count, node->kind == SAK_NODE_INPUT ? 0 : i, p->value_to[i], &node->value_at);
+        if (node->kind == SAK_NODE_OP && node->s.op->save)
+            push(p, node->s.op->save(&node->s), i, runs_backward(node) ? end - 1 - i : i,
+                 &node->save_at);
+        if (node->needs_grad && node->grad_root == i)
+            push(p, count, p->grad_from[i] < 0 ? end - 1 - i : p->grad_from[i], end - 1 - i,
+                 &node->grad_at);
+    }
+}
+
+static int by_size(const void *pa, const void *pb)
+{
+    const item *a = pa, *b = pb;
+    if (a->size != b->size)
+        return a->size < b->size ? 1 : -1;
+    return a->order - b->order; /* a total order: the plan is the same everywhere */
+}
+
+/* Greedy by size: each buffer takes the lowest gap among the placed ones that live with it. */
+static sak_status place(plan *p, sak_error *err)
+{
+    item **placed = calloc((size_t)p->n_items + 1, sizeof *placed);
+    if (!placed)
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
+    qsort(p->items, (size_t)p->n_items, sizeof *p->items, by_size);
+    int64_t peak = 0;
+    for (int i = 0; i < p->n_items; i++) {
+        item *it = &p->items[i];
+        int64_t at = 0;
+        int pos = 0;
+        for (int j = 0; j < i; j++) {
+            const item *q = placed[j]; /* sorted by offset */
+            if (q->to < it->from || it->to < q->from)
+                continue;
+            if (q->offset >= at + it->size)
+                break;
+            if (q->offset + q->size > at)
+                at = q->offset + q->size;
+        }
+        it->offset = at;
+        while (pos < i && placed[pos]->offset <= at)
+            pos++;
+        memmove(placed + pos + 1, placed + pos, (size_t)(i - pos) * sizeof *placed);
+        placed[pos] = it;
+        *it->at = at;
+        if (at + it->size > peak)
+            peak = at + it->size;
+    }
+    p->g->activation_count = peak;
+    free(placed);
+    return SAK_OK;
+}
+
+static void size_scratch(sak_graph *g)
+{
+    for (int i = 0; i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        if (node->kind != SAK_NODE_OP || !node->live || !node->s.op->scratch)
+            continue;
+        const sak_scratch s = node->s.op->scratch(&node->s);
+        if (s.shared > g->shared_count)
+            g->shared_count = s.shared;
+        if (s.each > g->each_count)
+            g->each_count = s.each;
+    }
+    g->each_count = (g->each_count + ALIGN_COUNT - 1) / ALIGN_COUNT * ALIGN_COUNT;
+}
+
+static void note_gradients(sak_graph *g)
+{
+    for (int i = 0; i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        if (node->kind == SAK_NODE_PARAM && node->live && node->needs_grad)
+            node->params->list[node->param].has_grad = true;
+    }
+}
+
+sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err)
+{
+    if (g->closed)
+        return SAK_FAIL(err, SAK_EINVAL, "the graph is planned already");
+    if (loss >= 0 && sak_shape_count(&g->node[loss]->s.y) != 1)
+        return SAK_FAIL(err, SAK_ESHAPE, "a loss must be one number, this one is %s",
+                        SAK_SHAPE_TEXT(&g->node[loss]->s.y));
+    g->closed = true;
+    g->loss = loss;
+    mark_live(g);
+    mark_gradients(g);
+    if (loss >= 0 && !g->node[loss]->needs_grad)
+        return SAK_FAIL(err, SAK_EINVAL, "no trainable parameter reaches the loss");
+    plan p = {.g = g};
+    const size_t n = (size_t)g->n;
+    p.value_to = calloc(n, sizeof *p.value_to);
+    p.contributions = calloc(n, sizeof *p.contributions);
+    p.grad_from = calloc(n, sizeof *p.grad_from);
+    p.items = calloc(3 * n, sizeof *p.items);
+    sak_status st = p.value_to && p.contributions && p.grad_from && p.items
+                        ? SAK_OK
+                        : SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
+    if (st == SAK_OK) {
+        share_gradients(&p);
+        st = list_calls(&p, err);
+    }
+    if (st == SAK_OK) {
+        lifetimes(&p);
+        list_items(&p);
+        size_scratch(g);
+        note_gradients(g);
+        st = place(&p, err);
+    }
+    free(p.value_to);
+    free(p.contributions);
+    free(p.grad_from);
+    free(p.items);
+    return st;
+}
