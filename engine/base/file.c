@@ -1,0 +1,248 @@
+/* Files: whole reads, read-only maps, and atomic replacement (temporary, fsync, rename). */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+#define BUFFER_BYTES ((size_t)1 << 20)
+
+static sak_status io_error(const char *what, const char *path, sak_error *err)
+{
+    const int e = errno;
+    return SAK_FAIL(err, e == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: cannot %s: %s", path, what,
+                    strerror(e));
+}
+
+/* Opens a regular file for reading and tells its size. */
+static sak_status open_regular(const char *path, int *fd, size_t *size, sak_error *err)
+{
+    /* O_NONBLOCK: a FIFO without a writer must not hang us; regular files ignore it. */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return io_error("open", path, err);
+    struct stat st;
+    sak_status s = SAK_OK;
+    if (fstat(*fd, &st) != 0)
+        s = io_error("inspect", path, err);
+    else if (!S_ISREG(st.st_mode))
+        s = SAK_FAIL(err, SAK_EIO, "%s: not a regular file", path);
+    else if (st.st_size < 0 || (uintmax_t)st.st_size > SIZE_MAX / 2)
+        s = SAK_FAIL(err, SAK_EIO, "%s: size does not fit memory", path);
+    else
+        *size = (size_t)st.st_size;
+    if (s != SAK_OK) {
+        close(*fd);
+        *fd = -1;
+    }
+    return s;
+}
+
+sak_status sak_file_read(const char *path, size_t max, void **data, size_t *size, sak_error *err)
+{
+    *data = NULL;
+    *size = 0;
+    int fd;
+    size_t n = 0, at = 0;
+    SAK_TRY(open_regular(path, &fd, &n, err));
+    unsigned char *p = NULL;
+    sak_status st = SAK_OK;
+    if (n > max) {
+        st = SAK_FAIL(err, SAK_EFORMAT, "%s: %zu bytes, at most %zu expected", path, n, max);
+        goto out;
+    }
+    st = sak_alloc((void **)&p, n + 1, 1, err);
+    while (st == SAK_OK && at < n) {
+        const ssize_t got = read(fd, p + at, n - at);
+        if (got > 0)
+            at += (size_t)got;
+        else if (got == 0)
+            break; /* it shrank meanwhile */
+        else if (errno != EINTR)
+            st = io_error("read", path, err);
+    }
+    if (st == SAK_OK && at < n)
+        st = SAK_FAIL(err, SAK_EIO, "%s: ends after %zu of %zu bytes", path, at, n);
+out:
+    close(fd);
+    if (st != SAK_OK) {
+        sak_free(p);
+        return st;
+    }
+    p[n] = 0;
+    *data = p;
+    *size = n;
+    return SAK_OK;
+}
+
+bool sak_file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool sak_dir_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+sak_status sak_map_open(sak_map *m, const char *path, sak_error *err)
+{
+    *m = (sak_map){0};
+    int fd;
+    size_t n = 0;
+    SAK_TRY(open_regular(path, &fd, &n, err));
+    sak_status st = SAK_OK;
+    if (n) {
+        void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            st = io_error("map", path, err);
+        else
+            *m = (sak_map){p, n};
+    }
+    close(fd);
+    return st;
+}
+
+void sak_map_close(sak_map *m)
+{
+    if (m->data)
+        munmap((void *)(uintptr_t)m->data, m->size);
+    *m = (sak_map){0};
+}
+
+/* A name of our own beside `path`: O_EXCL rather than mkstemp, so that the umask decides the mode.
+ */
+static int create_temporary(char *temp, size_t room, const char *path)
+{
+    static atomic_uint serial;
+    for (int tries = 0; tries < 1000; tries++) {
+        snprintf(temp, room, "%s.tmp-%ld-%u", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+        const int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+sak_status sak_file_out_open(sak_file_out *f, const char *path, sak_error *err)
+{
+    *f = (sak_file_out){.fd = -1};
+    const size_t n = strlen(path), room = n + 48;
+    sak_status st = sak_alloc((void **)&f->path, n + 1, 1, err);
+    if (st == SAK_OK)
+        st = sak_alloc((void **)&f->temp, room, 1, err);
+    if (st == SAK_OK)
+        st = sak_alloc((void **)&f->buffer, BUFFER_BYTES, 1, err);
+    if (st != SAK_OK)
+        goto fail;
+    memcpy(f->path, path, n + 1);
+    f->fd = create_temporary(f->temp, room, path);
+    if (f->fd < 0) {
+        st = io_error("create a temporary file beside it", path, err);
+        f->temp[0] = 0;
+        goto fail;
+    }
+    return SAK_OK;
+fail:
+    sak_file_out_close(f);
+    return st;
+}
+
+static sak_status write_all(const sak_file_out *f, const unsigned char *p, size_t n, sak_error *err)
+{
+    while (n) {
+        const ssize_t put = write(f->fd, p, n);
+        if (put < 0) {
+            if (errno == EINTR)
+                continue;
+            return io_error("write", f->path, err);
+        }
+        p += put;
+        n -= (size_t)put;
+    }
+    return SAK_OK;
+}
+
+static sak_status flush(sak_file_out *f, sak_error *err)
+{
+    const size_t n = f->used;
+    f->used = 0;
+    return write_all(f, f->buffer, n, err);
+}
+
+sak_status sak_file_out_write(sak_file_out *f, const void *data, size_t size, sak_error *err)
+{
+    if (size > BUFFER_BYTES - f->used)
+        SAK_TRY(flush(f, err));
+    if (size >= BUFFER_BYTES)
+        return write_all(f, data, size, err);
+    if (size)
+        memcpy(f->buffer + f->used, data, size);
+    f->used += size;
+    return SAK_OK;
+}
+
+/* The rename itself must survive a power cut; file systems that cannot sync a directory are
+ * no worse off than without it. */
+static void sync_directory(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash && slash != path)
+        *slash = 0;
+    const int fd = open(!slash ? "." : slash == path ? "/" : path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+}
+
+sak_status sak_file_out_commit(sak_file_out *f, sak_error *err)
+{
+    SAK_TRY(flush(f, err));
+    if (fsync(f->fd) != 0)
+        return io_error("sync", f->path, err);
+    const int fd = f->fd;
+    f->fd = -1;
+    if (close(fd) != 0)
+        return io_error("close", f->path, err);
+    if (rename(f->temp, f->path) != 0)
+        return io_error("replace", f->path, err);
+    f->temp[0] = 0;
+    sync_directory(f->path);
+    sak_file_out_close(f);
+    return SAK_OK;
+}
+
+void sak_file_out_close(sak_file_out *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    if (f->temp && f->temp[0])
+        (void)unlink(f->temp);
+    sak_free(f->path);
+    sak_free(f->temp);
+    sak_free(f->buffer);
+    *f = (sak_file_out){.fd = -1};
+}
+
+sak_status sak_file_write_atomic(const char *path, const void *data, size_t size, sak_error *err)
+{
+    sak_file_out f;
+    SAK_TRY(sak_file_out_open(&f, path, err));
+    sak_status st = sak_file_out_write(&f, data, size, err);
+    if (st == SAK_OK)
+        st = sak_file_out_commit(&f, err);
+    sak_file_out_close(&f);
+    return st;
+}

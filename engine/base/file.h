@@ -1,0 +1,42 @@
+/* Files: read whole, map read-only, write so that a crash leaves either the old or the new file. */
+#ifndef SAK_BASE_FILE_H
+#define SAK_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+/* The whole of a regular file, followed by one 0 byte that is not counted; release with sak_free.
+ * SAK_EFORMAT if it is larger than `max` bytes, SAK_ENOENT if it does not exist. */
+sak_status sak_file_read(const char *path, size_t max, void **data, size_t *size, sak_error *err);
+bool sak_file_exists(const char *path); /* a regular file, or a link to one */
+bool sak_dir_exists(const char *path);
+
+/* A read-only mapping; data is NULL for an empty file.  A file that someone truncates in place
+ * while it is mapped kills the reader: sak's own files are only ever replaced by rename. */
+typedef struct sak_map {
+    const void *data;
+    size_t size;
+} sak_map;
+
+sak_status sak_map_open(sak_map *m, const char *path, sak_error *err);
+void sak_map_close(sak_map *m);
+
+/* A file under construction: bytes go to a temporary neighbour; commit syncs it to the disk and
+ * renames it over `path`.  close without commit removes the temporary. */
+typedef struct sak_file_out {
+    int fd; /* -1 when closed */
+    char *path, *temp;
+    unsigned char *buffer;
+    size_t used;
+} sak_file_out;
+
+sak_status sak_file_out_open(sak_file_out *f, const char *path, sak_error *err);
+sak_status sak_file_out_write(sak_file_out *f, const void *data, size_t size, sak_error *err);
+sak_status sak_file_out_commit(sak_file_out *f, sak_error *err);
+void sak_file_out_close(sak_file_out *f);
+
+sak_status sak_file_write_atomic(const char *path, const void *data, size_t size, sak_error *err);
+
+#endif
