@@ -1,0 +1,28 @@
+/* The Lua boundary, as the command line sees it: each verb that needs Lua is one call. */
+#ifndef SAK_BIND_BIND_H
+#define SAK_BIND_BIND_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* What the command line hands to `run` and `check`. */
+typedef struct sak_job {
+    const char *verb;            /* "run", "check", … : function of lua/sak/main.lua */
+    const char *const *args;     /* positional arguments, NULL-terminated (script path, …) */
+    const char *const *set;      /* --set path=value, +path=v, ~path; NULL-terminated */
+    const char *db;              /* results database */
+    int threads;                 /* 0 = all usable cores */
+    bool quiet, json, csv;
+    bool tty;                    /* stderr is a terminal: live progress line */
+    const char *out;             /* -o FILE or folder, NULL = default */
+    int argc;
+    char **argv;                 /* the command line as typed, for provenance */
+} sak_job;
+
+/* Runs the verb's Lua function (lua/sak/main.lua) and returns the process exit status: 0 done,
+ * 1 failed, 2 the input was wrong (message already on stderr), 130 interrupted. */
+int sak_bind_run(const sak_job *job, FILE *out, FILE *err);
+
+#endif
