@@ -1,0 +1,111 @@
+/* The module `sak.core`: what trusted Lua code drives the engine with. */
+#include "bind/core.h"
+
+#include <string.h>
+
+int sak_raise(lua_State *L, const sak_error *err)
+{
+    lua_Debug ar;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.source[0] == '@' && ar.currentline > 0)
+            return luaL_error(L, "%s:%d: %s", ar.short_src, ar.currentline, err->msg);
+    }
+    return luaL_error(L, "%s", err->msg);
+}
+
+void sak_new_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc)
+{
+    luaL_newmetatable(L, type);
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushstring(L, type);
+    lua_setfield(L, -2, "__metatable");
+    if (gc) {
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__close");
+    }
+    lua_pop(L, 1);
+}
+
+sak_shape sak_to_shape(lua_State *L, int i)
+{
+    luaL_checktype(L, i, LUA_TTABLE);
+    const lua_Integer n = luaL_len(L, i);
+    if (n < 0 || n > SAK_MAX_DIMS)
+        luaL_error(L, "a shape has at most %d dimensions, got %d", SAK_MAX_DIMS, (int)n);
+    sak_shape s = {.n = (int)n};
+    for (int k = 0; k < s.n; k++) {
+        lua_geti(L, i, k + 1);
+        int ok = 0;
+        s.d[k] = lua_tointegerx(L, -1, &ok);
+        if (!ok)
+            luaL_error(L, "a shape is a list of whole numbers; entry %d is %s", k + 1,
+                       luaL_typename(L, -1));
+        lua_pop(L, 1);
+    }
+    return s;
+}
+
+void sak_push_shape(lua_State *L, const sak_shape *s)
+{
+    lua_createtable(L, s->n, 0);
+    for (int k = 0; k < s->n; k++) {
+        lua_pushinteger(L, s->d[k]);
+        lua_seti(L, -2, k + 1);
+    }
+}
+
+double sak_opt_number(lua_State *L, int i, const char *key, double def)
+{
+    double v = def;
+    if (lua_istable(L, i)) {
+        if (lua_getfield(L, i, key) != LUA_TNIL) {
+            int ok = 0;
+            v = lua_tonumberx(L, -1, &ok);
+            if (!ok)
+                luaL_error(L, "%s must be a number, got %s", key, luaL_typename(L, -1));
+        }
+        lua_pop(L, 1);
+    }
+    return v;
+}
+
+bool sak_opt_bool(lua_State *L, int i, const char *key, bool def)
+{
+    bool v = def;
+    if (lua_istable(L, i)) {
+        if (lua_getfield(L, i, key) != LUA_TNIL)
+            v = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+    return v;
+}
+
+const char *sak_opt_text(lua_State *L, int i, const char *key, const char *def)
+{
+    const char *v = def;
+    if (lua_istable(L, i)) {
+        if (lua_getfield(L, i, key) == LUA_TSTRING)
+            v = lua_tostring(L, -1); /* the table keeps the string alive */
+        lua_pop(L, 1);
+    }
+    return v;
+}
+
+int luaopen_sak_core(lua_State *L)
+{
+    lua_newtable(L);
+    sak_open_tensor(L);
+    sak_open_graph(L);
+    sak_open_params(L);
+    sak_open_train(L);
+    sak_open_data(L);
+    sak_open_meter(L);
+    sak_open_store(L);
+    sak_open_host(L);
+    return 1;
+}

@@ -1,0 +1,318 @@
+/* Parameter sets and weight files in Lua. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "bind/core.h"
+#include "kernels/resample.h"
+#include "weights/safetensors.h"
+
+#define TYPE "sak.params"
+#define FILE_TYPE "sak.safetensors"
+
+sak_params *sak_to_params(lua_State *L, int i)
+{
+    return luaL_checkudata(L, i, TYPE);
+}
+
+static int new_params(lua_State *L)
+{
+    sak_params *p = lua_newuserdatauv(L, sizeof *p, 0);
+    sak_params_open(p, (uint64_t)luaL_optinteger(L, 1, 0));
+    luaL_setmetatable(L, TYPE);
+    return 1;
+}
+
+static int p_close(lua_State *L)
+{
+    sak_params_close(sak_to_params(L, 1));
+    return 0;
+}
+
+/* params:list() -> {{name =, shape =, count =, buffer =, trainable =}, …} in order of creation. */
+static int p_list(lua_State *L)
+{
+    const sak_params *p = sak_to_params(L, 1);
+    lua_createtable(L, p->n, 0);
+    for (int i = 0; i < p->n; i++) {
+        const sak_param *q = &p->list[i];
+        lua_createtable(L, 0, 5);
+        lua_pushstring(L, q->name);
+        lua_setfield(L, -2, "name");
+        sak_push_shape(L, &q->shape);
+        lua_setfield(L, -2, "shape");
+        lua_pushinteger(L, q->count);
+        lua_setfield(L, -2, "count");
+        lua_pushboolean(L, q->buffer);
+        lua_setfield(L, -2, "buffer");
+        lua_pushboolean(L, q->trainable);
+        lua_setfield(L, -2, "trainable");
+        lua_seti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+static int find(lua_State *L, sak_params *p, int i)
+{
+    const char *name = luaL_checkstring(L, i);
+    const int index = sak_params_find(p, name);
+    if (index < 0)
+        luaL_error(L, "there is no parameter '%s'", name);
+    return index;
+}
+
+/* params:trainable(name, bool): before the graph that trains it is planned. */
+static int p_trainable(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1);
+    sak_param *q = &p->list[find(L, p, 2)];
+    q->trainable = lua_toboolean(L, 3) && !q->buffer;
+    return 0;
+}
+
+static int p_seal(lua_State *L)
+{
+    sak_error err;
+    SAK_CHECK(L, &err, sak_params_seal(sak_to_params(L, 1), &err));
+    return 0;
+}
+
+static void push_values(lua_State *L, const sak_real *x, int64_t n)
+{
+    lua_createtable(L, (int)n, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_pushnumber(L, x[i]);
+        lua_seti(L, -2, i + 1);
+    }
+}
+
+/* params:get(name[, "grad"]) -> flat list */
+static int p_get(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1);
+    const sak_param *q = &p->list[find(L, p, 2)];
+    const sak_real *slab = lua_isnoneornil(L, 3) ? p->value : p->grad;
+    if (!slab)
+        return luaL_error(L, "'%s' has no values yet", q->name);
+    push_values(L, slab + q->offset, q->count);
+    return 1;
+}
+
+static int p_ema(lua_State *L)
+{
+    sak_params_ema(sak_to_params(L, 1), sak_to_params(L, 2), luaL_checknumber(L, 3));
+    return 0;
+}
+
+/* params:hash() -> SHA-256 of every name, shape and value: the identity of these weights. */
+static int p_hash(lua_State *L)
+{
+    const sak_params *p = sak_to_params(L, 1);
+    sak_hash h;
+    sak_hash_open(&h);
+    for (int i = 0; i < p->n; i++) {
+        const sak_param *q = &p->list[i];
+        sak_hash_add(&h, q->name, strlen(q->name) + 1);
+        sak_hash_add(&h, q->shape.d, sizeof(int64_t) * (size_t)q->shape.n);
+        sak_hash_add(&h, p->value + q->offset, sizeof(sak_real) * (size_t)q->count);
+    }
+    char text[SAK_HASH_TEXT];
+    sak_hash_text(&h, text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+/* params:save(path, {key = value}, {prefix…} or nil): float32, names as they are; with prefixes,
+ * only parameters that start with one of them. */
+static bool chosen(lua_State *L, int table, const char *name)
+{
+    if (!lua_istable(L, table))
+        return true;
+    for (lua_Integer k = 1; lua_geti(L, table, k) == LUA_TSTRING; k++) {
+        const char *prefix = lua_tostring(L, -1);
+        const bool hit = strncmp(name, prefix, strlen(prefix)) == 0;
+        lua_pop(L, 1);
+        if (hit)
+            return true;
+    }
+    lua_pop(L, 1);
+    return false;
+}
+
+static int p_save(lua_State *L)
+{
+    const sak_params *p = sak_to_params(L, 1);
+    const char *path = luaL_checkstring(L, 2);
+    const char *meta[33] = {0};
+    int n_meta = 0, n = 0;
+    if (lua_istable(L, 3)) {
+        lua_pushnil(L);
+        while (lua_next(L, 3) && n_meta < 32) {
+            meta[n_meta++] = luaL_checkstring(L, -2);
+            meta[n_meta++] = luaL_checkstring(L, -1);
+            lua_pop(L, 1);
+        }
+    }
+    sak_st_source *list = calloc((size_t)p->n + 1, sizeof *list);
+    if (!list)
+        return luaL_error(L, "out of memory while saving %s", path);
+    for (int i = 0; i < p->n; i++)
+        if (chosen(L, 4, p->list[i].name))
+            list[n++] = (sak_st_source){p->list[i].name, SAK_ST_F32, p->list[i].shape,
+                                        p->value + p->list[i].offset};
+    sak_error err;
+    const sak_status st = sak_safetensors_write(path, list, n, n_meta ? meta : NULL, false, &err);
+    free(list);
+    return st == SAK_OK ? 0 : sak_raise(L, &err);
+}
+
+/* --- weight files ---------------------------------------------------------------------------- */
+
+static sak_safetensors *to_file(lua_State *L, int i)
+{
+    return luaL_checkudata(L, i, FILE_TYPE);
+}
+
+static int f_open(lua_State *L)
+{
+    sak_safetensors st;
+    sak_error err;
+    SAK_CHECK(L, &err, sak_safetensors_open(&st, luaL_checkstring(L, 1), &err));
+    sak_safetensors *own = lua_newuserdatauv(L, sizeof *own, 0);
+    *own = st;
+    luaL_setmetatable(L, FILE_TYPE);
+    return 1;
+}
+
+static int f_close(lua_State *L)
+{
+    sak_safetensors_close(to_file(L, 1));
+    return 0;
+}
+
+/* file:shapes() -> {name = shape, …} */
+static int f_shapes(lua_State *L)
+{
+    const sak_safetensors *st = to_file(L, 1);
+    lua_newtable(L);
+    for (int64_t i = 0; i < st->count; i++) {
+        sak_push_shape(L, &st->tensors[i].shape);
+        lua_setfield(L, -2, st->tensors[i].name);
+    }
+    return 1;
+}
+
+static int f_meta(lua_State *L)
+{
+    lua_pushstring(L, sak_safetensors_meta(to_file(L, 1), luaL_checkstring(L, 2)));
+    return 1;
+}
+
+static const sak_st_tensor *tensor_at(lua_State *L, const sak_safetensors *st, int i)
+{
+    const sak_st_tensor *t = sak_safetensors_find(st, luaL_checkstring(L, i));
+    if (!t)
+        luaL_error(L, "%s has no tensor '%s'", st->path, lua_tostring(L, i));
+    return t;
+}
+
+/* file:get(name) -> flat list */
+static int f_get(lua_State *L)
+{
+    const sak_st_tensor *t = tensor_at(L, to_file(L, 1), 2);
+    float *x = malloc(sizeof *x * (size_t)(t->count + 1));
+    if (!x)
+        return luaL_error(L, "out of memory reading '%s'", t->name);
+    sak_safetensors_copy_f32(t, x);
+    push_values(L, x, t->count);
+    free(x);
+    return 1;
+}
+
+/* params:load(name, file, source): equal shapes, or equal counts for (C, 3, p, p) read as a matrix. */
+static int p_load(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1);
+    const sak_param *q = &p->list[find(L, p, 2)];
+    const sak_safetensors *st = to_file(L, 3);
+    const sak_st_tensor *t = tensor_at(L, st, 4);
+    sak_error err;
+    if (t->count != q->count) {
+        SAK_FAIL(&err, SAK_ESHAPE, "%s: '%s' is %s but the model's '%s' is %s", st->path, t->name,
+                 SAK_SHAPE_TEXT(&t->shape), q->name, SAK_SHAPE_TEXT(&q->shape));
+        return sak_raise(L, &err);
+    }
+    SAK_CHECK(L, &err, sak_params_seal(p, &err));
+    sak_safetensors_copy_f32(t, p->value + q->offset);
+    return 0;
+}
+
+/* params:load_resized(name, file, source, {old_h, old_w}, {h, w}, prefix, mode): a position table
+ * (1, prefix + h*w, C), (1, h, w, C) or relative table (L, C), resampled to this grid. */
+static int p_load_resized(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1);
+    const sak_param *q = &p->list[find(L, p, 2)];
+    const sak_safetensors *st = to_file(L, 3);
+    const sak_st_tensor *t = tensor_at(L, st, 4);
+    const sak_shape from = sak_to_shape(L, 5), to = sak_to_shape(L, 6);
+    const int64_t prefix = luaL_checkinteger(L, 7);
+    static const char *const modes[] = {"bilinear", "bicubic", "bicubic_antialias", NULL};
+    const int mode = luaL_checkoption(L, 8, NULL, modes);
+    const int64_t C = sak_shape_last(&q->shape);
+    sak_error err;
+    if (from.n != 2 || to.n != 2 || t->count != (prefix + from.d[0] * from.d[1]) * C ||
+        q->count != (prefix + to.d[0] * to.d[1]) * C) {
+        SAK_FAIL(&err, SAK_ESHAPE, "%s: '%s' %s cannot be resampled to '%s' %s", st->path, t->name,
+                 SAK_SHAPE_TEXT(&t->shape), q->name, SAK_SHAPE_TEXT(&q->shape));
+        return sak_raise(L, &err);
+    }
+    SAK_CHECK(L, &err, sak_params_seal(p, &err));
+    float *x = malloc(sizeof *x * (size_t)(t->count + 1));
+    if (!x)
+        return luaL_error(L, "out of memory reading '%s'", t->name);
+    sak_safetensors_copy_f32(t, x);
+    sak_real *out = p->value + q->offset;
+    memcpy(out, x, sizeof *x * (size_t)(prefix * C));
+    const sak_status s = sak_resize_hwc(x + prefix * C, from.d[0], from.d[1], C, out + prefix * C,
+                                        to.d[0], to.d[1], (sak_resize_mode)mode, &err);
+    free(x);
+    return s == SAK_OK ? 0 : sak_raise(L, &err);
+}
+
+/* params:copy(name, other, source): values from another set. */
+static int p_copy(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1), *o = sak_to_params(L, 3);
+    const sak_param *q = &p->list[find(L, p, 2)];
+    const sak_param *r = &o->list[find(L, o, 4)];
+    sak_error err;
+    if (q->count != r->count) {
+        SAK_FAIL(&err, SAK_ESHAPE, "'%s' is %s but '%s' is %s", r->name, SAK_SHAPE_TEXT(&r->shape),
+                 q->name, SAK_SHAPE_TEXT(&q->shape));
+        return sak_raise(L, &err);
+    }
+    SAK_CHECK(L, &err, sak_params_seal(p, &err));
+    memcpy(p->value + q->offset, o->value + r->offset, sizeof(sak_real) * (size_t)q->count);
+    return 0;
+}
+
+void sak_open_params(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"list", p_list}, {"trainable", p_trainable}, {"seal", p_seal},
+        {"get", p_get},   {"ema", p_ema},             {"hash", p_hash},
+        {"save", p_save}, {"load", p_load},           {"load_resized", p_load_resized},
+        {"copy", p_copy}, {"close", p_close},         {NULL, NULL},
+    };
+    static const luaL_Reg file[] = {
+        {"shapes", f_shapes}, {"meta", f_meta}, {"get", f_get}, {"close", f_close}, {NULL, NULL},
+    };
+    sak_new_type(L, TYPE, methods, p_close);
+    sak_new_type(L, FILE_TYPE, file, f_close);
+    lua_pushcfunction(L, new_params);
+    lua_setfield(L, -2, "params");
+    lua_pushcfunction(L, f_open);
+    lua_setfield(L, -2, "safetensors");
+}

@@ -1,0 +1,283 @@
+/* Tensors in Lua: a node of a graph under construction.  Every op row is a function
+ * core.op.NAME(tensors…, {attributes}) and a method; + - * / work with tensors and numbers. */
+#include <string.h>
+
+#include "bind/core.h"
+
+#define TYPE "sak.tensor"
+
+sak_ltensor *sak_to_tensor(lua_State *L, int i)
+{
+    return luaL_checkudata(L, i, TYPE);
+}
+
+void sak_push_tensor(lua_State *L, int graph_index, sak_graph *g, int node)
+{
+    graph_index = lua_absindex(L, graph_index);
+    sak_ltensor *t = lua_newuserdatauv(L, sizeof *t, 1);
+    *t = (sak_ltensor){g, node};
+    lua_pushvalue(L, graph_index);
+    lua_setiuservalue(L, -2, 1); /* the tensor keeps its graph */
+    luaL_setmetatable(L, TYPE);
+}
+
+static int find_choice(const char *choices, const char *want)
+{
+    int index = 0;
+    const size_t n = strlen(want);
+    for (const char *c = choices; *c; index++) {
+        const char *end = strchr(c, '|');
+        const size_t len = end ? (size_t)(end - c) : strlen(c);
+        if (len == n && memcmp(c, want, n) == 0)
+            return index;
+        c += len + (end != NULL);
+    }
+    return -1;
+}
+
+static void read_attribute(lua_State *L, const sak_op *op, int index, sak_attrs *attr)
+{
+    const sak_attr_spec *spec = &op->attrs[index];
+    switch (spec->type) {
+    case SAK_ATTR_DIMS:
+        attr->dims = sak_to_shape(L, lua_gettop(L));
+        return;
+    case SAK_ATTR_BOOL:
+        if (!lua_isboolean(L, -1))
+            break;
+        attr->v[index] = lua_toboolean(L, -1);
+        return;
+    case SAK_ATTR_CHOICE: {
+        if (lua_type(L, -1) != LUA_TSTRING)
+            break;
+        const int c = find_choice(spec->choices, lua_tostring(L, -1));
+        if (c < 0)
+            luaL_error(L, "%s: %s must be one of %s, got '%s'", op->name, spec->name, spec->choices,
+                       lua_tostring(L, -1));
+        attr->v[index] = c;
+        return;
+    }
+    case SAK_ATTR_INT:
+        if (!lua_isinteger(L, -1) && !(lua_isnumber(L, -1) &&
+                                       lua_tonumber(L, -1) == (double)(int64_t)lua_tonumber(L, -1)))
+            break;
+        attr->v[index] = lua_tonumber(L, -1);
+        return;
+    default:
+        if (lua_type(L, -1) != LUA_TNUMBER)
+            break;
+        attr->v[index] = lua_tonumber(L, -1);
+        return;
+    }
+    luaL_error(L, "%s: attribute %s does not accept a %s", op->name, spec->name,
+               luaL_typename(L, -1));
+}
+
+static void read_attributes(lua_State *L, const sak_op *op, int table, sak_attrs *attr)
+{
+    sak_op_defaults(op, attr);
+    bool given[SAK_MAX_ATTRS] = {false};
+    if (table) {
+        lua_pushnil(L);
+        while (lua_next(L, table)) {
+            const int index =
+                lua_type(L, -2) == LUA_TSTRING ? sak_op_attr(op, lua_tostring(L, -2)) : -1;
+            if (index < 0)
+                luaL_error(L, "%s has no attribute '%s'", op->name, luaL_tolstring(L, -2, NULL));
+            read_attribute(L, op, index, attr);
+            given[index] = true;
+            lua_pop(L, 1);
+        }
+    }
+    for (int i = 0; op->attrs && op->attrs[i].type != SAK_ATTR_END; i++)
+        if (op->attrs[i].required && !given[i])
+            luaL_error(L, "%s needs the attribute %s", op->name, op->attrs[i].name);
+}
+
+/* core.op.NAME(x, …, {attr = v}): the op row is the closure's upvalue. */
+static int call_op(lua_State *L)
+{
+    const sak_op *op = lua_touserdata(L, lua_upvalueindex(1));
+    const int top = lua_gettop(L);
+    int in[SAK_MAX_IN], n = 0, table = 0, owner = 0;
+    sak_graph *g = NULL;
+    for (int i = 1; i <= top; i++) {
+        if (lua_isnil(L, i))
+            continue; /* an optional input left out */
+        if (lua_istable(L, i) && i == top) {
+            table = i;
+            break;
+        }
+        const sak_ltensor *t = luaL_testudata(L, i, TYPE);
+        if (!t) {
+            sak_error err;
+            SAK_FAIL(&err, SAK_EINVAL, "%s: argument %d must be a tensor, got %s", op->name, i,
+                     luaL_typename(L, i));
+            return sak_raise(L, &err);
+        }
+        if (n == SAK_MAX_IN)
+            return luaL_error(L, "%s: more than %d inputs", op->name, SAK_MAX_IN);
+        if (g && t->g != g)
+            return luaL_error(L, "%s: inputs belong to different graphs", op->name);
+        g = t->g;
+        owner = i;
+        in[n++] = t->node;
+    }
+    sak_attrs attr;
+    read_attributes(L, op, table, &attr);
+    if (!g) { /* an op without inputs: the graph comes as upvalue of graph:op */
+        sak_lgraph *lg = luaL_checkudata(L, lua_upvalueindex(2), "sak.graph");
+        g = &lg->g;
+    }
+    sak_error err;
+    int out = 0;
+    SAK_CHECK(L, &err, sak_graph_op(g, op, &attr, n, in, &out, &err));
+    if (owner)
+        lua_getiuservalue(L, owner, 1);
+    else
+        lua_pushvalue(L, lua_upvalueindex(2));
+    sak_push_tensor(L, -1, g, out);
+    return 1;
+}
+
+static int affine(lua_State *L, int tensor, double a, double b)
+{
+    const sak_ltensor *t = sak_to_tensor(L, tensor);
+    const sak_op *op = sak_op_find("affine");
+    sak_attrs attr;
+    sak_op_defaults(op, &attr);
+    attr.v[sak_op_attr(op, "a")] = a;
+    attr.v[sak_op_attr(op, "b")] = b;
+    sak_error err;
+    int out = 0;
+    SAK_CHECK(L, &err, sak_graph_op(t->g, op, &attr, 1, &t->node, &out, &err));
+    lua_getiuservalue(L, tensor, 1);
+    sak_push_tensor(L, -1, t->g, out);
+    return 1;
+}
+
+static int binary(lua_State *L, const char *name)
+{
+    const sak_ltensor *a = sak_to_tensor(L, 1), *b = luaL_testudata(L, 2, TYPE);
+    sak_error err;
+    if (!b || a->g != b->g) {
+        SAK_FAIL(&err, SAK_EINVAL, "%s: the other operand must be a tensor of the same graph or a "
+                 "number, got %s", name, luaL_typename(L, 2));
+        return sak_raise(L, &err);
+    }
+    const int in[2] = {a->node, b->node};
+    sak_attrs attr = {0};
+    int out = 0;
+    SAK_CHECK(L, &err, sak_graph_op(a->g, sak_op_find(name), &attr, 2, in, &out, &err));
+    lua_getiuservalue(L, 1, 1);
+    sak_push_tensor(L, -1, a->g, out);
+    return 1;
+}
+
+static int t_add(lua_State *L)
+{
+    if (lua_isnumber(L, 2))
+        return affine(L, 1, 1, lua_tonumber(L, 2));
+    if (lua_isnumber(L, 1))
+        return affine(L, 2, 1, lua_tonumber(L, 1));
+    return binary(L, "add");
+}
+
+static int t_sub(lua_State *L)
+{
+    if (lua_isnumber(L, 2))
+        return affine(L, 1, 1, -lua_tonumber(L, 2));
+    if (lua_isnumber(L, 1))
+        return affine(L, 2, -1, lua_tonumber(L, 1));
+    return binary(L, "sub");
+}
+
+static int t_mul(lua_State *L)
+{
+    if (lua_isnumber(L, 2))
+        return affine(L, 1, lua_tonumber(L, 2), 0);
+    if (lua_isnumber(L, 1))
+        return affine(L, 2, lua_tonumber(L, 1), 0);
+    return binary(L, "mul");
+}
+
+static int t_div(lua_State *L)
+{
+    if (lua_isnumber(L, 2))
+        return affine(L, 1, 1 / lua_tonumber(L, 2), 0);
+    return binary(L, "div");
+}
+
+static int t_unm(lua_State *L)
+{
+    return affine(L, 1, -1, 0);
+}
+
+static int t_index(lua_State *L)
+{
+    const sak_ltensor *t = sak_to_tensor(L, 1);
+    const char *key = luaL_checkstring(L, 2);
+    if (strcmp(key, "shape") == 0) {
+        sak_push_shape(L, &t->g->node[t->node]->s.y);
+        return 1;
+    }
+    if (strcmp(key, "node") == 0) {
+        lua_pushinteger(L, t->node);
+        return 1;
+    }
+    lua_getfield(L, lua_upvalueindex(1), key);
+    if (lua_isnil(L, -1)) {
+        sak_error err;
+        SAK_FAIL(&err, SAK_ENOENT, "tensors have no operation '%s'; `sak ops` lists them", key);
+        return sak_raise(L, &err);
+    }
+    return 1;
+}
+
+static int t_tostring(lua_State *L)
+{
+    const sak_ltensor *t = sak_to_tensor(L, 1);
+    lua_pushfstring(L, "tensor %s", SAK_SHAPE_TEXT(&t->g->node[t->node]->s.y));
+    return 1;
+}
+
+/* graph:op(name, {attr}): for ops without inputs (randn). */
+static int g_op(lua_State *L)
+{
+    sak_to_graph(L, 1);
+    const sak_op *op = sak_op_find(luaL_checkstring(L, 2));
+    if (!op)
+        return luaL_error(L, "there is no operation '%s'", lua_tostring(L, 2));
+    lua_pushlightuserdata(L, (void *)op);
+    lua_pushvalue(L, 1);
+    lua_pushcclosure(L, call_op, 2);
+    lua_insert(L, 3);
+    lua_call(L, lua_gettop(L) - 3, 1);
+    return 1;
+}
+
+void sak_open_tensor(lua_State *L)
+{
+    lua_newtable(L);
+    const sak_op *op = NULL;
+    for (int i = 0; (op = sak_op_at(i)); i++) {
+        lua_pushlightuserdata(L, (void *)op);
+        lua_pushcclosure(L, call_op, 1);
+        lua_setfield(L, -2, op->name);
+    }
+    luaL_newmetatable(L, TYPE);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, t_index, 1);
+    lua_setfield(L, -2, "__index");
+    static const luaL_Reg meta[] = {
+        {"__add", t_add}, {"__sub", t_sub}, {"__mul", t_mul},           {"__div", t_div},
+        {"__unm", t_unm}, {"__tostring", t_tostring}, {NULL, NULL},
+    };
+    luaL_setfuncs(L, meta, 0);
+    lua_pushliteral(L, "tensor");
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    lua_setfield(L, -2, "op");
+    lua_pushcfunction(L, g_op);
+    lua_setfield(L, -2, "graph_op");
+}
