@@ -17,9 +17,12 @@ typedef struct sak_mat {
 void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c, int64_t ldc,
               sak_real alpha, sak_real beta);
 
-/* The same, rows of C split over the pool in chunks that depend on m only. */
+/* The same, rows of C split over the pool in chunks that depend on the sizes only. */
 void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
                        int64_t ldc, sak_real alpha, sak_real beta);
+
+/* Rows per chunk of that split, for callers that do more than the product in a chunk. */
+int64_t sak_gemm_grain(int64_t m, int64_t n, int64_t k);
 
 /* Chooses BLIS's kernel set by what the CPU can do, before the first product; never overrides the
  * user's own BLIS_ARCH_TYPE.  Idempotent. */
