@@ -11,6 +11,37 @@
 #include "base/real.h"
 #include "kernels/cpu.h"
 
+/* y = f(x).  The gradient reads y where the function is cheaper to differentiate from its value
+ * (exp, sqrt, tanh, sigmoid, relu), else x. */
+typedef enum sak_unary {
+    SAK_UNARY_NEG = 0,
+    SAK_UNARY_EXP,        /* from y */
+    SAK_UNARY_LOG,
+    SAK_UNARY_SQRT,       /* from y */
+    SAK_UNARY_SQUARE,
+    SAK_UNARY_ABS,
+    SAK_UNARY_TANH,       /* from y */
+    SAK_UNARY_SIGMOID,    /* from y */
+    SAK_UNARY_RELU,       /* from y */
+    SAK_UNARY_GELU,       /* x Phi(x) */
+    SAK_UNARY_QUICK_GELU, /* x sigmoid(1.702 x) */
+    SAK_UNARY_SILU,       /* x sigmoid(x) */
+    SAK_UNARY_SOFTPLUS,   /* log(1 + exp(x)) */
+    SAK_UNARY_COUNT,
+} sak_unary;
+
+typedef enum sak_binary {
+    SAK_BINARY_ADD = 0,
+    SAK_BINARY_SUB,
+    SAK_BINARY_MUL,
+    SAK_BINARY_DIV,
+    SAK_BINARY_MAX, /* NaN in, NaN out */
+    SAK_BINARY_MIN,
+    SAK_BINARY_DIV_GRAD, /* ternary: d(a / b)/db, out = -t a / b^2 */
+    SAK_BINARY_PICK,     /* ternary: out = t where a > b, t / 2 where equal, else 0 */
+    SAK_BINARY_COUNT,
+} sak_binary;
+
 /* All arrays are contiguous; x and y may be the same array unless said otherwise. `acc`: add to the
  * output instead of overwriting. */
 typedef struct sak_simd {
@@ -37,6 +68,24 @@ typedef struct sak_simd {
     void (*adamw)(int64_t n, sak_real *p, const sak_real *g, sak_real *m, sak_real *v,
                   sak_real gscale, sak_real lr, sak_real b1, sak_real b2, sak_real eps,
                   sak_real decay, sak_real c1, sak_real c2, bool decoupled);
+    void (*unary[SAK_UNARY_COUNT])(int64_t n, const sak_real *x, sak_real *y);
+    /* s is x or y, see sak_unary (NULL for neg); dx may be dy, but not s. */
+    void (*unary_grad[SAK_UNARY_COUNT])(int64_t n, const sak_real *s, const sak_real *dy,
+                                        sak_real *dx, bool acc);
+    /* y = f(a, b); with a1 or b1 that operand is one number.  t is read by the ternary ones only. */
+    void (*binary[SAK_BINARY_COUNT])(int64_t n, const sak_real *t, const sak_real *a, bool a1,
+                                     const sak_real *b, bool b1, sak_real *y);
+    void (*affine)(int64_t n, sak_real alpha, sak_real beta, const sak_real *x, sak_real *y);
+    void (*clamp)(int64_t n, sak_real lo, sak_real hi, const sak_real *x, sak_real *y);
+    /* dx = dy where lo <= x <= hi, else 0 */
+    void (*clamp_grad)(int64_t n, sak_real lo, sak_real hi, const sak_real *x, const sak_real *dy,
+                       sak_real *dx, bool acc);
+    /* dw += dy * (x - mean) * rstd, db += dy: one row's share of layer norm's parameter gradients */
+    void (*layer_norm_wgrad)(int64_t n, const sak_real *x, const sak_real *dy, sak_real mean,
+                             sak_real rstd, sak_real *dw, sak_real *db);
+    /* dx = scale * y * (dy - sum(dy y)): one row of softmax */
+    void (*softmax_grad)(int64_t n, sak_real scale, const sak_real *y, const sak_real *dy,
+                         sak_real *dx, bool acc);
 } sak_simd;
 
 /* The table of the level that runs (sak_cpu_isa), and any level for tests (NULL if not built or
