@@ -70,7 +70,7 @@ static strided strided_of(const sak_shape *dense, const sak_real *from, sak_real
     return v;
 }
 
-static void row_major(const sak_shape *s, int64_t step[SAK_MAX_DIMS])
+static void row_major(const sak_shape *s, int64_t *step)
 {
     int64_t n = 1;
     for (int i = s->n - 1; i >= 0; i--) {
