@@ -1,0 +1,77 @@
+--- Losses as expressions over tensors (sak-method.md section 4).
+
+local nn = require "sak.nn"
+
+local losses = {}
+
+--- Weights of the published experiments.
+losses.task_weights = {
+  semseg = 1, human_parts = 2, sal = 5, edge = 50, normals = 10, depth = 1,
+}
+
+local kinds = {}
+
+--- 0.9 * (1 - cos) + 0.1 * smooth L1, cos over the whole flattened map of an image.
+kinds["cos+l1"] = function(s, t) return s:cosine_loss(t) * 0.9 + s:smooth_l1(t) * 0.1 end
+kinds.cos = function(s, t) return s:cosine_loss(t) end
+kinds.l2 = function(s, t) return s:mse(t) end
+
+--- If the grids differ, the smaller map is resized to the larger; only the heights decide.
+local function same_grid(s, t)
+  local a, b = s.shape, t.shape
+  if a[2] == b[2] and a[3] == b[3] then return s, t end
+  if b[2] > a[2] then return s:resize { size = { b[2], b[3] }, mode = "bilinear" }, t end
+  return s, t:resize { size = { a[2], a[3] }, mode = "bilinear" }
+end
+
+--- One teacher, one level. Both as maps (B, h, w, C).
+---@param kind "cos+l1"|"cos"|"l2"|function
+function losses.distill_one(s, t, kind)
+  s, t = same_grid(s, t)
+  if type(kind) == "function" then return kind(s, t) end
+  return kinds[kind](s, t)
+end
+
+--- Sum over teachers and levels; every term by name.
+---@param student table [teacher][level] tokens (B, h*w, C_t)
+---@param teacher table [teacher][level] maps (B, h_t, w_t, C_t)
+---@param order string[]  teacher names in committee order
+---@param weight? table [teacher] number
+---@return userdata total, table terms {name =, value =}
+function losses.distill(student, teacher, order, h, w, kind, weight)
+  local total, terms = nil, {}
+  for _, name in ipairs(order) do
+    for level, f in ipairs(student[name]) do
+      local v = losses.distill_one(nn.to_map(f, h, w), teacher[name][level], kind)
+      terms[#terms + 1] = { name = ("%s_level%d"):format(name, level), value = v }
+      local k = weight and weight[name] or 1
+      local part = k == 1 and v or v * k
+      total = total and total + part or part
+    end
+  end
+  return total, terms
+end
+
+local tasks = {}
+function tasks.semseg(y, label) return y:cross_entropy(label) end
+tasks.human_parts = tasks.semseg
+function tasks.sal(y, label) return y:cross_entropy(label, { balanced = true }) end
+function tasks.edge(y, label) return y:bce_balanced(label, { pos_weight = 0.95 }) end
+function tasks.normals(y, label) return y:l1_masked(label, { normalize = true }) end
+function tasks.depth(y, label) return y:l1_masked(label) end
+
+--- Weighted task losses and their sum.
+---@param outputs table [task] (B, H, W, channels)
+---@param labels table [task]
+---@return userdata total, table terms {name =, value =} (weighted)
+function losses.multitask(outputs, labels, order, weights)
+  local total, terms = nil, {}
+  for _, task in ipairs(order) do
+    local v = tasks[task](outputs[task], labels[task]) * (weights[task] or losses.task_weights[task])
+    terms[#terms + 1] = { name = task, value = v }
+    total = total and total + v or v
+  end
+  return total, terms
+end
+
+return losses

@@ -1,0 +1,54 @@
+--- Task heads: from four mixed levels to pixels (sak-method.md section 3).
+
+local to_map = require("sak.nn").to_map
+
+local head = {}
+
+--- Output channels by task; classes and parts come from the dataset.
+---@param info {classes: integer, parts: integer}
+function head.channels(task, info)
+  local channels = { semseg = info.classes, human_parts = info.parts, normals = 3, edge = 1,
+    depth = 1, sal = 2 }
+  return channels[task]
+end
+
+--- Per level Linear(C -> C/4), resize to (H/4, W/4), concatenate, 3x3 conv, BatchNorm, GELU,
+--- 1x1 conv to the task's channels. Returns the quarter-size map; `head.upsample` brings it to H x W.
+---@param levels userdata[]  four of (B, h*w, C)
+---@return userdata (B, H/4, W/4, channels)
+function head.conv(nn, levels, c)
+  local C = levels[1].shape[3]
+  local maps = {}
+  for k, x in ipairs(levels) do
+    local m = (nn / "linears"):linear(k - 1, x, C // 4)
+    maps[k] = to_map(m, c.h, c.w):resize { size = { c.H // 4, c.W // 4 }, mode = "bilinear" }
+  end
+  local x = maps[1]:concat(maps[2], maps[3], maps[4], { axis = 3 })
+  local fuse = nn / "linear_fuse"
+  x = fuse:batch_norm("1", fuse:conv("0", x, C, 3)):gelu()
+  return nn:conv1x1("last_conv", x, c.channels)
+end
+
+--- A single linear map per token and level, summed: the cheapest probe of a representation.
+function head.linear(nn, levels, c)
+  local sum
+  for k, x in ipairs(levels) do
+    local m = (nn / "linears"):linear(k - 1, x, c.channels)
+    sum = sum and sum + m or m
+  end
+  return to_map(sum, c.h, c.w)
+end
+
+function head.upsample(low, H, W)
+  return low:resize { size = { H, W }, mode = "bilinear" }
+end
+
+---@param nn Scope
+---@param levels userdata[]
+---@param c table  { kind or fn, h, w, H, W, channels, task }
+function head.forward(nn, levels, c)
+  if type(c.fn) == "function" then return c.fn(nn, levels, c) end
+  return head[c.kind or "conv"](nn, levels, c)
+end
+
+return head

@@ -1,0 +1,83 @@
+--- Routers: how one task mixes the stem and the teachers' features at one level.
+--- Every router is  function(nn, stem, experts, c) -> mixed, weights:
+---   stem     (B, L, C)  block output, class token removed, not normalised
+---   experts  list of (B, L, C), the teachers' features in committee order
+---   mixed    (B, L, C)
+---   weights  (B, n) or (B, L, n) with the stem first, or nil when there is nothing to log
+--- A plain Lua function in an experiment file is called the same way.
+
+local router = {}
+
+--- Gate logits: Linear(C/2 -> n)(GELU(LN(Linear(C -> C/2)(x)))), one per token.
+--- Indices 0, 1 and 3 as in the published checkpoints.
+local function gate(nn, x, n)
+  local C = x.shape[3]
+  local m = nn / "router" / "module"
+  return m:linear("3", m:layer_norm("1", m:linear("0", x, C // 2), 1e-5):gelu(), n)
+end
+
+--- Mixture of Representations (paper section 3.3): one weight per image and expert. With noisy
+--- gating the second half of the logits sets the noise, which is drawn per token.
+function router.mor(nn, stem, experts, c)
+  local s, n = stem.shape, #experts + 1
+  local z = gate(nn, stem, c.noisy and 2 * n or n):mean { axis = 1 }
+  if c.noisy then
+    local clean = z:slice { axis = 1, start = 0, length = n }
+    if c.training then
+      local raw = z:slice { axis = 1, start = n, length = n }
+      local sigma = (raw:softplus() + 0.01):reshape { shape = { s[1], 1, n } }
+      local noise = nn:noise("noise/" .. c.key, { s[1], s[2], n })
+      z = clean:reshape { shape = { s[1], 1, n } } + noise * sigma
+    else
+      z = clean
+    end
+  end
+  local p = z:softmax { temperature = c.temperature or 1 }
+  return p:mix(stem, table.unpack(experts)), p
+end
+
+--- Router "none": o = x + sum of f, shared by all tasks.
+function router.sum(_, stem, experts)
+  local o = stem
+  for _, f in ipairs(experts) do o = o + f end
+  return o
+end
+
+--- One weight per token and expert.
+function router.token(nn, stem, experts, c)
+  local p = gate(nn, stem, #experts + 1):softmax { temperature = c.temperature or 1 }
+  return p:mix(stem, table.unpack(experts)), p
+end
+
+--- Only the k largest weights of MoR, renormalised.
+function router.topk(nn, stem, experts, c)
+  local p = gate(nn, stem, #experts + 1):mean { axis = 1 }:softmax()
+  local kept = p * p:top_k_mask { k = c.k }
+  p = kept / kept:sum { axis = 1, keepdim = true }
+  return p:mix(stem, table.unpack(experts)), p
+end
+
+--- Learned weights that do not look at the input.
+function router.static(nn, stem, experts)
+  local n = #experts + 1
+  local p = nn:param("logits", { 1, n }, { "zeros" }):softmax():expand { size = stem.shape[1] }
+  return p:mix(stem, table.unpack(experts)), p
+end
+
+---@param nn Scope
+---@param stem userdata
+---@param experts userdata[]
+---@param c table|function  the resolved router spec, or a researcher's own function
+---@return userdata mixed, userdata? weights
+function router.forward(nn, stem, experts, c)
+  if type(c.fn) ~= "function" then return router[c.kind](nn, stem, experts, c) end
+  local mixed, weights = c.fn(nn, stem, experts, c)
+  local want, got = stem.shape, mixed and mixed.shape
+  if not got or #got ~= 3 or got[1] ~= want[1] or got[2] ~= want[2] or got[3] ~= want[3] then
+    error(("%s: the router returned %s, but the head needs %s like the stem"):format(
+      c.place or "custom router", tostring(mixed), tostring(stem)), 0)
+  end
+  return mixed, weights
+end
+
+return router

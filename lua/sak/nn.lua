@@ -1,0 +1,130 @@
+--- Scopes: a place in the parameter tree, and the layers that hang their parameters there.
+--- `nn / "blocks" / 3` is the scope "blocks.3"; layers are created where they are used, and a second
+--- graph over the same parameters finds them again by name.
+
+---@class Scope
+---@field graph userdata  the graph under construction
+---@field params userdata  the parameter set
+---@field prefix string  "" or "a.b."
+---@field shared table  what all scopes of one graph share: trace, noise
+local Scope = {}
+Scope.__index = Scope
+
+local nn = {}
+
+---@param graph userdata
+---@param params userdata
+---@param options? {trace: table?, inputs: table?, prefix: string?}
+---@return Scope
+function nn.scope(graph, params, options)
+  options = options or {}
+  return setmetatable({ graph = graph, params = params, prefix = options.prefix or "",
+    shared = { trace = options.trace, inputs = options.inputs or {} } }, Scope)
+end
+
+--- A scope below this one.
+function Scope.__div(self, name)
+  return setmetatable({ graph = self.graph, params = self.params,
+    prefix = self.prefix .. tostring(name) .. ".", shared = self.shared }, Scope)
+end
+
+--- A learned tensor. init: { kind, a }, see engine/graph/params.h; default trunc_normal 0.02.
+---@param name string
+---@param shape integer[]
+---@param init? table
+---@return userdata
+function Scope:param(name, shape, init)
+  return self.graph:param(self.params, self.prefix .. name, shape, init)
+end
+
+--- A tensor that is saved with the parameters but never optimised (running statistics).
+function Scope:buffer(name, shape, init)
+  return self.graph:param(self.params, self.prefix .. name, shape, init, true)
+end
+
+--- Makes x readable as `name` after a step when the builder asked for traces (sak verify).
+---@return userdata x
+function Scope:trace(name, x)
+  if self.shared.trace then
+    self.shared.trace[name] = x
+    self.graph:output(name, x)
+  end
+  return x
+end
+
+--- An input of the graph, made once per name.
+---@param name string
+---@param shape integer[]
+function Scope:input(name, shape)
+  local inputs = self.shared.inputs
+  inputs[name] = inputs[name] or self.graph:input(name, shape)
+  return inputs[name]
+end
+
+--- N(0, 1) noise, drawn anew each training step; the tensor given as input `name` replaces it.
+function Scope:noise(name, shape)
+  return self.shared.inputs[name] or self.graph:op("randn", { shape = shape })
+end
+
+--- y = x W^T + b over the last axis; weight (out, in), truncated normal std 0.02, bias 0.
+---@param name string
+---@param x userdata (..., in)
+---@param out integer
+---@param options? {bias: boolean?, init: table?}
+---@return userdata (..., out)
+function Scope:linear(name, x, out, options)
+  local inner = self / name
+  local shape = x.shape
+  local w = inner:param("weight", { out, shape[#shape] }, options and options.init)
+  if options and options.bias == false then return x:linear(w) end
+  return x:linear(w, inner:param("bias", { out }, { "zeros" }))
+end
+
+--- Layer norm over the last axis.
+---@param eps number 1e-6 in the stem and DINOv2, 1e-5 in CLIP, SAM, output norms and routers
+function Scope:layer_norm(name, x, eps)
+  local inner, shape = self / name, x.shape
+  local C = shape[#shape]
+  return x:layer_norm(inner:param("weight", { C }, { "constant", 1 }),
+    inner:param("bias", { C }, { "zeros" }), { eps = eps or 1e-5 })
+end
+
+--- Batch norm over all but the last axis (eps 1e-5, momentum 0.1).
+function Scope:batch_norm(name, x)
+  local inner, shape = self / name, x.shape
+  local C = shape[#shape]
+  return x:batch_norm(inner:param("weight", { C }, { "constant", 1 }),
+    inner:param("bias", { C }, { "zeros" }), inner:buffer("running_mean", { C }, { "zeros" }),
+    inner:buffer("running_var", { C }, { "constant", 1 }))
+end
+
+--- k x k convolution, stride 1, same size. x (B, H, W, I) -> (B, H, W, O).
+--- PyTorch's default initialisation: uniform in +-1/sqrt(fan in).
+function Scope:conv(name, x, out, k)
+  local inner, shape = self / name, x.shape
+  local bound = 1 / math.sqrt(shape[4] * k * k)
+  return x:conv2d(inner:param("weight", { out, shape[4], k, k }, { "uniform", bound }),
+    inner:param("bias", { out }, { "uniform", bound }), { padding = k // 2 })
+end
+
+--- 1 x 1 convolution: a linear map of the channels, with the convolution's weight shape.
+function Scope:conv1x1(name, x, out)
+  local inner, shape = self / name, x.shape
+  local I = shape[#shape]
+  local bound = 1 / math.sqrt(I)
+  local w = inner:param("weight", { out, I, 1, 1 }, { "uniform", bound })
+  return x:linear(w:reshape { shape = { out, I } }, inner:param("bias", { out }, { "uniform", bound }))
+end
+
+--- Tokens (B, h*w, C) <-> maps (B, h, w, C).
+function nn.to_map(x, h, w)
+  local s = x.shape
+  return x:reshape { shape = { s[1], h, w, s[3] } }
+end
+
+function nn.to_tokens(x)
+  local s = x.shape
+  return x:reshape { shape = { s[1], s[2] * s[3], s[4] } }
+end
+
+return nn
