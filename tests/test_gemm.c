@@ -1,0 +1,168 @@
+/* Matrix products against plain loops in double; the parallel product, linear and matmul. */
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "oprun.h"
+
+#include <stdlib.h>
+
+/* Layout bits: A and B plain or transposed; C with slack after each row, which must survive. */
+static void check(int64_t m, int64_t n, int64_t k, int layout, sak_real alpha, bool beta)
+{
+    const bool ta = layout & 1, tb = layout & 2;
+    const int64_t wide = layout & 4 ? 5 : 0; /* slack in the rows of A and B too */
+    const int64_t lda = (ta ? m : k) + wide, ldb = (tb ? k : n) + wide, ldc = n + 3;
+    sak_real *a = oprun_take((ta ? k : m) * lda), *b = oprun_take((tb ? n : k) * ldb);
+    sak_real *c = oprun_take(m * ldc), *c2 = oprun_take(m * ldc), *old = oprun_take(m * ldc);
+    oprun_fill(a, (ta ? k : m) * lda, 1);
+    oprun_fill(b, (tb ? n : k) * ldb, 2);
+    oprun_fill(old, m * ldc, 3);
+    const sak_mat ma = ta ? (sak_mat){a, 1, lda} : (sak_mat){a, lda, 1};
+    const sak_mat mb = tb ? (sak_mat){b, 1, ldb} : (sak_mat){b, ldb, 1};
+    for (int64_t i = 0; i < m * ldc; i++) /* with beta 0 the old content must not be read */
+        c[i] = c2[i] = i % ldc >= n || beta ? old[i] : (sak_real)NAN;
+    sak_gemm(m, n, k, ma, mb, c, ldc, alpha, beta);
+    sak_gemm_parallel(m, n, k, ma, mb, c2, ldc, alpha, beta);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < ldc; j++) {
+            double sum = 0, size = 1;
+            for (int64_t e = 0; j < n && e < k; e++) {
+                const double v = (double)alpha * (double)a[ta ? e * lda + i : i * lda + e] *
+                                 (double)b[tb ? j * ldb + e : e * ldb + j];
+                sum += v;
+                size += fabs(v);
+            }
+            if (j >= n || beta)
+                sum += (double)old[i * ldc + j];
+            const double tol = j >= n ? 0 : 1e-6 * size;
+            if (!(fabs((double)c[i * ldc + j] - sum) <= tol) ||
+                !(fabs((double)c2[i * ldc + j] - sum) <= tol))
+                fail_msg("(%lld x %lld x %lld, layout %d, beta %d): (%lld, %lld) is %g and %g, "
+                         "not %g", (long long)m, (long long)n, (long long)k, layout, beta,
+                         (long long)i, (long long)j, (double)c[i * ldc + j],
+                         (double)c2[i * ldc + j], sum);
+        }
+    sak_free(a), sak_free(b), sak_free(c), sak_free(c2), sak_free(old);
+}
+
+static void gemm_follows_its_definition(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][3] = {
+        {1, 1, 1},   {1, 7, 3},    {3, 1, 5},   {5, 4, 1},    {2, 17, 64},  {6, 16, 8},
+        {13, 31, 9}, {14, 32, 33}, {15, 33, 2}, {24, 24, 24}, {97, 97, 32}, {97, 32, 97},
+        {64, 1, 64}, {1, 64, 64},  {27, 4, 35}, {100, 49, 3}, {130, 65, 300},
+    };
+    sak_error err;
+    assert_int_equal(sak_pool_open(2, &err), SAK_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int layout = 0; layout < 8; layout++)
+            for (int beta = 0; beta < 2; beta++)
+                check(sizes[i][0], sizes[i][1], sizes[i][2], layout,
+                      (layout + beta) % 3 ? 1 : (sak_real)0.5, beta);
+    for (int layout = 0; layout < 4; layout++) /* several blocks in every direction */
+        check(700, 260, 530, layout, 1, layout & 1);
+    sak_pool_close();
+}
+
+static void gemm_of_nothing_clears_or_keeps(void **state)
+{
+    (void)state;
+    sak_real c[6] = {1, 2, 3, 4, 5, 6};
+    const sak_mat none = {NULL, 1, 1};
+    sak_gemm(2, 2, 0, none, none, c, 3, 1, 1);
+    assert_true(c[0] == 1 && c[4] == 5);
+    sak_gemm(2, 2, 0, none, none, c, 3, 1, 0);
+    assert_true(c[0] == 0 && c[1] == 0 && c[2] == 3 && c[3] == 0 && c[4] == 0 && c[5] == 6);
+    sak_gemm(0, 2, 2, none, none, c, 3, 1, 0);
+    assert_true(c[2] == 3);
+}
+
+static oprun linear(void)
+{
+    oprun r = oprun_of("linear");
+    oprun_in(&r, SAK_SHAPE(3, 197, 100));
+    oprun_in(&r, SAK_SHAPE(130, 100));
+    oprun_in(&r, SAK_SHAPE(130));
+    return r;
+}
+
+static oprun tall(void)
+{
+    oprun r = oprun_of("linear");
+    oprun_in(&r, SAK_SHAPE(3104, 40));
+    oprun_in(&r, SAK_SHAPE(520, 40));
+    oprun_in(&r, SAK_SHAPE(520));
+    return r;
+}
+
+static oprun matmul(void)
+{
+    oprun r = oprun_of("matmul");
+    oprun_in(&r, SAK_SHAPE(5, 70, 90));
+    oprun_in(&r, SAK_SHAPE(5, 90, 110));
+    return r;
+}
+
+static oprun shared_matmul(void)
+{
+    oprun r = oprun_of("matmul");
+    oprun_attr(&r, "tb", 1);
+    oprun_in(&r, SAK_SHAPE(5, 70, 90));
+    oprun_in(&r, SAK_SHAPE(110, 90));
+    return r;
+}
+
+static void products_have_the_same_bits_for_any_number_of_threads(void **state)
+{
+    (void)state;
+    oprun_any_threads(linear);
+    oprun_any_threads(tall);
+    oprun_any_threads(matmul);
+    oprun_any_threads(shared_matmul);
+}
+
+static void linear_adds_its_bias(void **state)
+{
+    (void)state;
+    oprun r = linear();
+    oprun_open(&r, 2);
+    oprun_forward(&r);
+    oprun_backward(&r);
+    for (int64_t i = 0; i < 3 * 197; i += 7)
+        for (int64_t o = 0; o < 130; o++) {
+            double y = (double)r.x[2][o];
+            for (int64_t k = 0; k < 100; k++)
+                y += (double)r.x[0][i * 100 + k] * (double)r.x[1][o * 100 + k];
+            oprun_near("linear", i, (double)r.c.y[i * 130 + o], y, 1e-5);
+        }
+    for (int64_t o = 0; o < 130; o++) {
+        double sum = 0;
+        for (int64_t i = 0; i < 3 * 197; i++)
+            sum += (double)r.dy[i * 130 + o];
+        oprun_near("dbias", o, (double)r.dx[2][o], sum, 1e-5);
+    }
+    oprun_close(&r);
+}
+
+static void the_kernel_set_is_not_the_generic_one(void **state)
+{
+    (void)state;
+    sak_gemm_init();
+    sak_gemm_init();
+    if (sak_cpu_isa() == SAK_ISA_BASELINE)
+        skip();
+    assert_string_not_equal(sak_gemm_kernel(), "generic");
+    assert_true(sak_gemm_version()[0] >= '0');
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_kernel_set_is_not_the_generic_one),
+        cmocka_unit_test(gemm_follows_its_definition),
+        cmocka_unit_test(gemm_of_nothing_clears_or_keeps),
+        cmocka_unit_test(linear_adds_its_bias),
+        cmocka_unit_test(products_have_the_same_bits_for_any_number_of_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
