@@ -1,0 +1,151 @@
+/* The views, and one documented query for each.  They use nothing but SQLite's built-in functions,
+ * so that the plain sqlite3 shell and other languages read them too. */
+#include "results/db.h"
+
+const char sak_views_sql[] =
+    "CREATE VIEW runs AS"
+    " SELECT r.id AS run, r.uid, e.name AS experiment, r.name, r.kind, s.name AS sweep, r.arm,"
+    "  r.cell, r.seed, r.state, r.attempts,"
+    "  strftime('%Y-%m-%dT%H:%M:%fZ', r.started_us / 1e6, 'unixepoch') AS started,"
+    "  round((coalesce(r.finished_us, a.heartbeat_us) - r.started_us) / 1e6, 3) AS seconds,"
+    "  a.host, a.threads, a.cpu, a.blis_kernel, a.isa, a.sak_version, r.git_commit, r.git_dirty,"
+    "  r.data_id, r.script_path, r.script_sha256, r.config_sha256, r.group_sha256,"
+    "  r.compare_sha256,"
+    "  (SELECT group_concat(CASE WHEN t.value IS NULL THEN t.name ELSE t.name || '=' || t.value END,"
+    "    ' ') FROM tag t WHERE t.run_id = r.id) AS tags"
+    " FROM run r JOIN experiment e ON e.id = r.experiment_id"
+    " LEFT JOIN sweep s ON s.id = r.sweep_id"
+    " LEFT JOIN attempt a ON a.run_id = r.id AND a.n = r.attempts;"
+
+    /* A point falls when a later attempt started over before it, or logged the same step again. */
+    "CREATE VIEW metrics AS"
+    " SELECT p.run_id AS run, k.name AS metric, p.step, p.attempt, p.t_us / 1e6 AS seconds,"
+    "  p.value, k.goal, k.unit"
+    " FROM metric_point p JOIN metric_key k ON k.id = p.key_id"
+    " WHERE NOT EXISTS (SELECT 1 FROM attempt a WHERE a.run_id = p.run_id AND a.n > p.attempt"
+    "   AND a.resumed_step < p.step)"
+    "  AND NOT EXISTS (SELECT 1 FROM metric_point q WHERE q.run_id = p.run_id"
+    "   AND q.key_id = p.key_id AND q.step = p.step AND q.attempt > p.attempt);"
+
+    "CREATE VIEW finals AS"
+    " SELECT l.run_id AS run, e.name AS experiment, s.name AS sweep, r.arm, r.cell, r.seed,"
+    "  r.state, r.kind, r.group_sha256, k.name AS metric, k.goal, k.unit, l.step, l.value,"
+    "  CASE k.goal WHEN 'min' THEN l.vmin WHEN 'max' THEN l.vmax END AS best,"
+    "  CASE k.goal WHEN 'min' THEN l.vmin_step WHEN 'max' THEN l.vmax_step END AS best_step,"
+    "  l.vmin AS min, l.vmax AS max, l.vsum / (l.n - l.n_nonfinite) AS mean, l.n, l.n_nonfinite"
+    " FROM metric_last l JOIN metric_key k ON k.id = l.key_id JOIN run r ON r.id = l.run_id"
+    " JOIN experiment e ON e.id = r.experiment_id LEFT JOIN sweep s ON s.id = r.sweep_id;"
+
+    /* Running one configuration and seed twice adds no evidence: of such runs the latest counts. */
+    "CREATE VIEW replicates AS"
+    " SELECT max(r.id) AS run, r.group_sha256, r.sweep_id, r.arm, r.cell, r.seed"
+    " FROM run r WHERE r.state = 'done' AND r.group_sha256 IS NOT NULL"
+    " GROUP BY r.group_sha256, r.sweep_id, r.arm, r.cell, r.seed;"
+
+    "CREATE VIEW seed_stats AS"
+    " SELECT experiment, sweep, arm, cell, group_sha256, metric, goal, n, mean, sd,"
+    "  mean - q * sd / sqrt(n) AS lo, mean + q * sd / sqrt(n) AS hi, min, max, n_nonfinite"
+    " FROM (SELECT x.experiment, x.sweep, x.arm, x.cell, x.group_sha256, x.metric, x.goal,"
+    "   count(x.value) AS n, avg(x.value) AS mean, min(x.value) AS min, max(x.value) AS max,"
+    "   CASE WHEN count(x.value) > 1 THEN"
+    "    sqrt(sum((x.value - x.centre) * (x.value - x.centre)) / (count(x.value) - 1)) END AS sd,"
+    "   (SELECT q975 FROM t_quantile WHERE df = min(count(x.value) - 1, 1000)) AS q,"
+    "   count(*) - count(x.value) AS n_nonfinite"
+    "  FROM (SELECT e.name AS experiment, s.name AS sweep, g.arm, g.cell, g.group_sha256,"
+    "    g.sweep_id, r.experiment_id, k.name AS metric, k.goal, l.value,"
+    "    avg(l.value) OVER (PARTITION BY r.experiment_id, g.sweep_id, g.arm, g.cell,"
+    "     g.group_sha256, l.key_id) AS centre"
+    "   FROM replicates g JOIN run r ON r.id = g.run"
+    "   JOIN experiment e ON e.id = r.experiment_id LEFT JOIN sweep s ON s.id = g.sweep_id"
+    "   JOIN metric_last l ON l.run_id = g.run JOIN metric_key k ON k.id = l.key_id) x"
+    "  GROUP BY x.experiment, x.sweep, x.arm, x.cell, x.group_sha256, x.metric);"
+
+    /* Names: router/<task>/level<k>/<expert>. */
+    "CREATE VIEW routing AS"
+    " SELECT l.run_id AS run, r.arm, r.seed, n.task, n.level, n.expert, l.value AS weight, l.step,"
+    "  l.vsum / (l.n - l.n_nonfinite) AS mean_weight"
+    " FROM (SELECT id, task, CAST(substr(rest, 1, instr(rest, '/') - 1) AS INTEGER) AS level,"
+    "   substr(rest, instr(rest, '/') + 1) AS expert"
+    "  FROM (SELECT id, substr(tail, 1, instr(tail, '/level') - 1) AS task,"
+    "    substr(tail, instr(tail, '/level') + 6) AS rest"
+    "   FROM (SELECT id, substr(name, 8) AS tail FROM metric_key"
+    "    WHERE name GLOB 'router/*/level[0-9]*/*'))) n"
+    " JOIN metric_last l ON l.key_id = n.id JOIN run r ON r.id = l.run_id;"
+
+    /* Per task: a run's final value against the mean of the single-task runs of the same
+     * configuration (kind 'single_task', equal compare_sha256, state done, one per seed). */
+    "CREATE VIEW delta_m_tasks AS"
+    " SELECT r.id AS run, k.task, k.name AS metric, k.goal, l.value,"
+    "  b.mean AS baseline, b.n AS baseline_n,"
+    "  CASE k.goal WHEN 'min' THEN -100.0 ELSE 100.0 END * (l.value - b.mean) / b.mean AS delta"
+    " FROM run r JOIN metric_last l ON l.run_id = r.id"
+    " JOIN metric_key k ON k.id = l.key_id AND k.task IS NOT NULL"
+    " LEFT JOIN (SELECT s.compare_sha256, bl.key_id, avg(bl.value) AS mean, count(bl.value) AS n"
+    "   FROM (SELECT max(id) AS id, compare_sha256 FROM run WHERE kind = 'single_task'"
+    "     AND state = 'done' AND compare_sha256 IS NOT NULL"
+    "     GROUP BY compare_sha256, group_sha256, seed) s"
+    "   JOIN metric_last bl ON bl.run_id = s.id"
+    "   JOIN metric_key bk ON bk.id = bl.key_id AND bk.task IS NOT NULL"
+    "   GROUP BY s.compare_sha256, bl.key_id) b"
+    "  ON b.compare_sha256 = r.compare_sha256 AND b.key_id = l.key_id"
+    " WHERE r.kind <> 'single_task' AND r.compare_sha256 IS NOT NULL;"
+
+    /* NULL unless every task of the run has a baseline. */
+    "CREATE VIEW delta_m AS"
+    " SELECT d.run, e.name AS experiment, r.kind, s.name AS sweep, r.arm, r.cell, r.seed, r.state,"
+    "  r.group_sha256, d.tasks, d.tasks_with_baseline,"
+    "  CASE WHEN d.tasks = d.tasks_with_baseline THEN d.delta END AS delta_m"
+    " FROM (SELECT run, count(*) AS tasks, count(delta) AS tasks_with_baseline,"
+    "   avg(delta) AS delta FROM delta_m_tasks GROUP BY run) d"
+    " JOIN run r ON r.id = d.run JOIN experiment e ON e.id = r.experiment_id"
+    " LEFT JOIN sweep s ON s.id = r.sweep_id;"
+
+    /* Arms against the reference arm (arm_index 0) of the same sweep, cell and seed. */
+    "CREATE VIEW paired AS"
+    " SELECT s.name AS sweep, a.cell, a.arm, z.arm AS reference, a.seed, k.name AS metric, k.goal,"
+    "  la.value, lz.value AS reference_value, la.value - lz.value AS diff,"
+    "  a.run, z.run AS reference_run"
+    " FROM replicates a JOIN run ra ON ra.id = a.run AND ra.arm_index > 0"
+    " JOIN sweep s ON s.id = a.sweep_id"
+    " JOIN replicates z ON z.sweep_id = a.sweep_id AND z.seed = a.seed AND z.cell IS a.cell"
+    " JOIN run rz ON rz.id = z.run AND rz.arm_index = 0"
+    " JOIN metric_last la ON la.run_id = a.run"
+    " JOIN metric_last lz ON lz.run_id = z.run AND lz.key_id = la.key_id"
+    " JOIN metric_key k ON k.id = la.key_id;";
+
+const sak_documented_query sak_documented_queries[] = {
+    {"runs", "One row per run with its provenance; tags as name=value, separated by spaces.",
+     "SELECT run, experiment, arm, seed, state, seconds FROM runs ORDER BY run DESC LIMIT 20"},
+    {"metrics",
+     "One row per point that stands: steps repeated by a resumed attempt appear once. "
+     "seconds counts from the run's beginning; value is NULL where it was NaN or infinite.",
+     "SELECT step, value FROM metrics WHERE run = 1 AND metric = 'train/loss' ORDER BY step"},
+    {"finals",
+     "One row per run and metric: last value, best by the metric's goal, extremes, mean over all "
+     "points, number of points and of those that were not finite.",
+     "SELECT run, seed, value, best, best_step FROM finals WHERE metric = 'val/semseg/miou'"},
+    {"replicates",
+     "The latest finished run of each configuration (group_sha256), sweep, arm, cell and seed.",
+     "SELECT group_sha256, count(*) AS seeds FROM replicates GROUP BY group_sha256"},
+    {"seed_stats",
+     "Over the seeds of one configuration: number, mean, standard deviation (n - 1) of the final "
+     "values, and the 95 % Student-t interval of the mean (NULL below two seeds).",
+     "SELECT arm, n, mean, sd, lo, hi FROM seed_stats WHERE metric = 'val/semseg/miou' ORDER BY arm"},
+    {"routing",
+     "Router weights: last logged weight of each expert per run, task and level, and its mean "
+     "over all logged steps.",
+     "SELECT task, level, expert, weight FROM routing WHERE run = 1 ORDER BY task, level, expert"},
+    {"delta_m_tasks",
+     "The terms of delta_m: per run and task the relative change in percent against the mean of "
+     "the single-task runs with the same compare_sha256, positive where better.",
+     "SELECT run, task, value, baseline, baseline_n, delta FROM delta_m_tasks ORDER BY run, task"},
+    {"delta_m",
+     "Mean over tasks of the relative change against single-task runs, in percent; NULL while a "
+     "task has no single-task run.",
+     "SELECT run, arm, seed, tasks, delta_m FROM delta_m ORDER BY delta_m DESC"},
+    {"paired",
+     "Per seed and grid cell, each arm of a sweep minus the reference (first) arm.",
+     "SELECT arm, seed, value, reference_value, diff FROM paired"
+     " WHERE metric = 'val/semseg/miou' ORDER BY arm, seed"},
+    {NULL, NULL, NULL},
+};
