@@ -1,0 +1,243 @@
+/* Parses the command line by the option table. */
+#include "cli/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/suggest.h"
+
+#define AT(field) offsetof(sak_options, field)
+
+const sak_option_spec sak_option_specs[] = {
+    {"set", 0, "PATH=VALUE", "change one setting; +path=v adds one, ~path removes one; repeatable",
+     SAK_OPTION_LIST, AT(set), 0, 0},
+    {"db", 0, "FILE", "results database (default: $SAK_DB, else results/sak.db)", SAK_OPTION_TEXT,
+     AT(db), 0, 0},
+    {"threads", 'j', "N", "worker threads (default: all usable cores); results do not depend on it",
+     SAK_OPTION_INT, AT(threads), 1, 1024},
+    {"out", 'o', "PATH", "where to write", SAK_OPTION_TEXT, AT(out), 0, 0},
+    {"json", 0, NULL, "print JSON", SAK_OPTION_FLAG, AT(json), 0, 0},
+    {"csv", 0, NULL, "print CSV", SAK_OPTION_FLAG, AT(csv), 0, 0},
+    {"limit", 'n', "N", "print at most N rows, 0 for all", SAK_OPTION_INT, AT(limit), 0, 1e15},
+    {"timeout", 0, "SECONDS", "give up after that long, 0 for never", SAK_OPTION_REAL, AT(timeout),
+     0, 1e9},
+    {"write", 0, NULL, "allow statements that change the database", SAK_OPTION_FLAG, AT(write), 0,
+     0},
+    {"quiet", 'q', NULL, "no progress, only results and errors", SAK_OPTION_FLAG, AT(quiet), 0, 0},
+    {"help", 'h', NULL, "explain the verb", SAK_OPTION_FLAG, AT(help), 0, 0},
+    {"version", 0, NULL, "print the version", SAK_OPTION_FLAG, AT(version), 0, 0},
+    {0},
+};
+
+static void complain(const char *remedy, const char *fmt, va_list ap)
+{
+    fputs("error: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    if (remedy)
+        fprintf(stderr, "  help: %s\n", remedy);
+}
+
+int sak_usage(const char *remedy, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    complain(remedy, fmt, ap);
+    va_end(ap);
+    return SAK_EXIT_USAGE;
+}
+
+int sak_complain(const sak_error *err)
+{
+    fprintf(stderr, "error: %s\n", err->msg);
+    switch (err->code) {
+    case SAK_EINVAL:
+    case SAK_ESHAPE:
+    case SAK_EFORMAT:
+    case SAK_ENOENT:
+        return SAK_EXIT_USAGE;
+    default:
+        return SAK_EXIT_FAILED;
+    }
+}
+
+static bool same(const char *name, size_t n, const char *given)
+{
+    return strlen(name) == n && memcmp(name, given, n) == 0;
+}
+
+uint32_t sak_option_bit(const char *name)
+{
+    for (int i = 0; sak_option_specs[i].name; i++)
+        if (strcmp(sak_option_specs[i].name, name) == 0)
+            return UINT32_C(1) << i;
+    return 0;
+}
+
+uint32_t sak_option_bits(const char *names)
+{
+    uint32_t bits = 0;
+    while (*names) {
+        const size_t n = strcspn(names, " ");
+        for (int i = 0; sak_option_specs[i].name; i++)
+            if (same(sak_option_specs[i].name, n, names))
+                bits |= UINT32_C(1) << i;
+        names += n + strspn(names + n, " ");
+    }
+    return bits;
+}
+
+static int find_long(const char *name, size_t n)
+{
+    for (int i = 0; sak_option_specs[i].name; i++)
+        if (same(sak_option_specs[i].name, n, name))
+            return i;
+    return -1;
+}
+
+static int find_letter(char letter)
+{
+    for (int i = 0; sak_option_specs[i].name; i++)
+        if (sak_option_specs[i].letter == letter)
+            return i;
+    return -1;
+}
+
+static int unknown(const char *name, size_t n)
+{
+    sak_suggest s = sak_suggest_open(name, n);
+    for (const sak_option_spec *spec = sak_option_specs; spec->name; spec++)
+        sak_suggest_try(&s, spec->name);
+    char remedy[128];
+    if (s.best)
+        snprintf(remedy, sizeof remedy, "did you mean '--%s'?", s.best);
+    return sak_usage(s.best ? remedy : "`sak help VERB` lists a verb's options",
+                     "unknown option '--%.*s'", (int)n, name);
+}
+
+/* What can be told about a --set without the configuration it changes. */
+static int check_set(const char *v)
+{
+    const bool removes = *v == '~';
+    const char *path = v + (removes || *v == '+');
+    const char *equals = strchr(path, '=');
+    if (*path == '\0' || path == equals || (!removes && !equals))
+        return sak_usage("write --set path=value, --set +path=value to add a key, "
+                         "or --set '~path' to remove one",
+                         "--set '%s' names no %s", v, *path && path != equals ? "value" : "path");
+    return SAK_EXIT_OK;
+}
+
+static int number(const sak_option_spec *spec, const char *text, double *out)
+{
+    char *end = NULL;
+    errno = 0;
+    *out = strtod(text, &end);
+    const bool whole = spec->kind != SAK_OPTION_INT || *out == floor(*out);
+    if (end == text || *end || errno || !whole || !(*out >= spec->lo && *out <= spec->hi))
+        return sak_usage(NULL, "--%s must be %s from %.15g to %.15g, got '%s'", spec->name,
+                         spec->kind == SAK_OPTION_INT ? "an integer" : "a number", spec->lo,
+                         spec->hi, text);
+    return SAK_EXIT_OK;
+}
+
+static int apply(sak_options *o, int i, const char *value)
+{
+    const sak_option_spec *spec = &sak_option_specs[i];
+    void *field = (char *)o + spec->at;
+    double v = 0;
+    int st = SAK_EXIT_OK;
+    switch (spec->kind) {
+    case SAK_OPTION_FLAG:
+        *(bool *)field = true;
+        break;
+    case SAK_OPTION_TEXT:
+        if (!*value)
+            return sak_usage(NULL, "--%s needs a %s, got an empty one", spec->name, spec->value);
+        *(const char **)field = value;
+        break;
+    case SAK_OPTION_INT:
+        st = number(spec, value, &v);
+        *(int64_t *)field = (int64_t)v;
+        break;
+    case SAK_OPTION_REAL:
+        st = number(spec, value, &v);
+        *(double *)field = v;
+        break;
+    case SAK_OPTION_LIST:
+        st = check_set(value);
+        o->set[o->n_set++] = value;
+        break;
+    }
+    o->given |= UINT32_C(1) << i;
+    return st;
+}
+
+/* One argument that begins with '-'; *at is its index and moves on when the value follows it. */
+static int option(sak_options *o, int *at)
+{
+    const char *arg = o->argv[*at];
+    const bool is_long = arg[1] == '-';
+    const char *name = arg + (is_long ? 2 : 1), *value = NULL;
+    const size_t n = is_long ? strcspn(name, "=") : 1;
+    const int i = is_long ? find_long(name, n) : find_letter(*name);
+    if (i < 0 && !is_long && (arg[2] == '\0' || find_long(name, strcspn(name, "=")) < 0))
+        return sak_usage("`sak help VERB` lists a verb's options", "unknown option '-%c'", *name);
+    if (i < 0)
+        return unknown(name, is_long ? n : strcspn(name, "="));
+    const sak_option_spec *spec = &sak_option_specs[i];
+    if (is_long && name[n] == '=')
+        value = name + n + 1;
+    else if (!is_long && name[1])
+        value = name + 1;
+    if (!spec->value && value)
+        return is_long ? sak_usage(NULL, "--%s takes no value", spec->name)
+                       : sak_usage("write one-letter options apart: -q -n 5", "unknown option '%s'",
+                                   arg);
+    if (spec->value && !value) {
+        if (*at + 1 >= o->argc)
+            return sak_usage(NULL, "--%s needs a value: --%s %s", spec->name, spec->name,
+                             spec->value);
+        value = o->argv[++*at];
+    }
+    return apply(o, i, value);
+}
+
+int sak_options_parse(sak_options *o, int argc, char **argv)
+{
+    const char *db = getenv("SAK_DB");
+    *o = (sak_options){.argc = argc, .argv = argv, .limit = -1, .timeout = -1};
+    o->db = db && *db ? db : "results/sak.db";
+    o->args = calloc((size_t)argc + 1, sizeof *o->args);
+    o->set = calloc((size_t)argc + 1, sizeof *o->set);
+    if (!o->args || !o->set)
+        return sak_usage(NULL, "out of memory");
+    bool only_args = false;
+    int st = SAK_EXIT_OK;
+    for (int i = 1; i < argc && st == SAK_EXIT_OK; i++) {
+        if (only_args || argv[i][0] != '-' || argv[i][1] == '\0')
+            o->args[o->n_args++] = argv[i];
+        else if (strcmp(argv[i], "--") == 0)
+            only_args = true;
+        else
+            st = option(o, &i);
+    }
+    if (st == SAK_EXIT_OK && o->json && o->csv)
+        return sak_usage(NULL, "--json and --csv exclude each other");
+    return st;
+}
+
+void sak_options_close(sak_options *o)
+{
+    free((void *)o->args);
+    free((void *)o->set);
+    *o = (sak_options){0};
+}
+
+sak_format sak_options_format(const sak_options *o)
+{
+    return o->json ? SAK_FORMAT_JSON : o->csv ? SAK_FORMAT_CSV : SAK_FORMAT_TABLE;
+}

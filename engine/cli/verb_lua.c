@@ -1,0 +1,24 @@
+/* Verbs whose work is done by lua/sak/main.lua: hands over what was typed. */
+#include <unistd.h>
+
+#include "bind/bind.h"
+#include "cli/verbs.h"
+
+int sak_verb_lua(const sak_options *o)
+{
+    const sak_job job = {
+        .verb = o->args[0],
+        .args = o->args + 1,
+        .set = o->set,
+        .db = o->db,
+        .threads = (int)o->threads,
+        .quiet = o->quiet,
+        .json = o->json,
+        .csv = o->csv,
+        .tty = isatty(STDERR_FILENO) != 0,
+        .out = o->out,
+        .argc = o->argc,
+        .argv = o->argv,
+    };
+    return sak_bind_run(&job, stdout, stderr);
+}

@@ -1,0 +1,91 @@
+/* The verb table: the one source of dispatch, help, suggestions and completion. */
+#include "cli/verbs.h"
+
+const sak_verb sak_verbs[] = {
+    {"run", "FILE", 1, 1, "set db threads out json quiet", true,
+     "train what a script describes, record everything",
+     "Reads an experiment script, checks all of it before anything runs, then trains, evaluates\n"
+     "and records every metric in the results database.  Teachers the script needs and the cache\n"
+     "lacks are trained first.  Ctrl-C stops after the current step and keeps what was recorded.\n"
+     "\n"
+     "  sak run experiments/three_teachers.lua\n"
+     "  sak run experiments/three_teachers.lua --set seed=1\n"
+     "  sak run experiments/three_teachers.lua --set student.adapter.down_ratio=8 --db try.db\n"
+     "  sak run experiments/three_teachers.lua --set 'teachers[name=sam].weight=0.5'\n"
+     "\n"
+     "--set takes any path of the configuration (`sak check FILE --json` prints it all).  A value\n"
+     "is a number, true, false, or text.  A path that does not exist is an error with a\n"
+     "suggestion; +path=v adds a key, '~path' removes one.",
+     sak_verb_lua},
+    {"check", "FILE", 1, 1, "set db threads json quiet", true,
+     "parameters, FLOPs and memory of a script, without training",
+     "Validates a script as `run` would and prints what it would build: parameters per part (stem,\n"
+     "adapters, aligners, routers, heads), FLOPs per image and the planned peak memory.\n"
+     "\n"
+     "  sak check experiments/three_teachers.lua\n"
+     "  sak check experiments/three_teachers.lua --set student.stem.depth=6\n"
+     "\n"
+     "Exit status 2 and all errors at once, with file and line, when the script is wrong.",
+     sak_verb_lua},
+    {"ls", "[NAME]", 0, 1, "db limit json csv", true, "the runs, newest first",
+     "Lists runs: id, name, seed, state, when, how long, steps, and the metric that stands for each\n"
+     "task.  NAME (a run's or experiment's name, * and ? allowed, or a state) picks some.\n"
+     "\n"
+     "  sak ls\n"
+     "  sak ls 'three_*' --limit 5\n"
+     "  sak ls failed\n"
+     "  sak ls --csv > runs.csv          one column per metric, all runs\n"
+     "  sak ls --json | jq '.[0]'",
+     sak_verb_ls},
+    {"show", "RUN", 1, 1, "db json", true, "one run: settings, metrics, router weights, provenance",
+     "Prints what a run left: where it came from (script, commit, machine, command line), its\n"
+     "settings, task metrics, all final metrics, router weights per task and level, attempts,\n"
+     "events, and the files it wrote.\n"
+     "\n"
+     "  sak show @last\n"
+     "  sak show 17\n"
+     "  sak show three_teachers          the latest run of that name\n"
+     "  sak show @last-1 --json          everything, with the whole configuration and the script",
+     sak_verb_show},
+    {"sql", "[QUERY]", 0, 1, "db limit timeout json csv write", true,
+     "ask the results database anything",
+     "Runs a query against the results database and prints its rows.  Reads from standard input\n"
+     "when there is no QUERY, or QUERY is -; on a terminal it lists the views instead, each with a\n"
+     "query to start from.  Read-only unless --write.\n"
+     "\n"
+     "  sak sql\n"
+     "  sak sql \"select run, metric, value from finals where metric glob 'val/*'\"\n"
+     "  sak sql --csv < query.sql > table.csv\n"
+     "  sak sql --write \"delete from event where level = 'info'\"\n"
+     "\n"
+     "Tables on screen stop at 1000 rows (--limit), any query after 60 s (--timeout).  --write\n"
+     "runs all statements in one transaction and prints nothing.",
+     sak_verb_sql},
+    {"ops", "[NAME]", 0, 1, "json csv", false, "the operations a script can compute with",
+     "Lists every operation with inputs, attributes and their defaults (? marks a required one),\n"
+     "equation and meaning; with NAME, one of them in full.  All are functions of tensors in Lua,\n"
+     "for routers, adapters, heads and losses of your own.\n"
+     "\n"
+     "  sak ops\n"
+     "  sak ops softmax\n"
+     "  sak ops --json | jq -r '.[].name'",
+     sak_verb_ops},
+    {"doctor", "", 0, 0, "db threads json", false, "is this machine set up well?",
+     "Looks at the processor and the kernels chosen for it, BLIS, threads, memory, libraries, the\n"
+     "results database and the disk, and measures a matrix product.  Every finding comes with what\n"
+     "to do about it.  Exit status 1 when something is wrong.\n"
+     "\n"
+     "  sak doctor\n"
+     "  sak doctor --threads 1",
+     sak_verb_doctor},
+    {"completion", "SHELL", 1, 1, "", false, "completion for bash",
+     "Prints a completion script.  In ~/.bashrc:\n"
+     "\n"
+     "  eval \"$(sak completion bash)\"",
+     sak_verb_completion},
+    {"help", "[VERB]", 0, 1, "", false, "this list, or how one verb works",
+     "  sak help\n"
+     "  sak help run                     the same as: sak run --help",
+     sak_verb_help},
+    {0},
+};
