@@ -1,0 +1,426 @@
+/* Ray casting a scene into pixels and labels, tile by tile: shapes are binned by the tiles their
+ * bounds touch, shadow rays test only the shapes between a tile's visible points and the light. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "data/rooms_scene.h"
+
+enum { TILE = 8, SHELL = 0xFF00 }; /* surface ids from SHELL on are faces of the room */
+
+typedef struct render {
+    const rooms_scene *s;
+    int H, W, tiles_x, tiles_y;
+    float focal, cx, cy;
+    int *first;          /* tiles + 1 offsets into list */
+    uint16_t *list;      /* prims of each tile, nearest bound first */
+    float near[ROOMS_MAX_PRIMS]; /* lower bound of the prim's depth */
+    uint16_t *surface;   /* H*W prim or SHELL + face */
+    float *light;        /* H*W*3 radiance */
+} render;
+
+static vec3 ray(const render *r, float x, float y) /* pixel coordinates; unit depth along the axis */
+{
+    const float u = (x - r->cx) / r->focal, v = (r->cy - y) / r->focal;
+    return v_mad(v_mad(r->s->forward, r->s->right, u), r->s->up, v);
+}
+
+/* --- binning ------------------------------------------------------------------------------------- */
+
+typedef struct rect {
+    int x0, y0, x1, y1; /* tiles, inclusive; empty when x0 > x1 */
+} rect;
+
+/* Tiles touched by the oriented box around a prim: its corners, when all are in front. */
+static rect bounds(const render *r, const rooms_prim *p, float *near)
+{
+    const rooms_scene *s = r->s;
+    const float h = p->shape == ROOMS_CAPSULE ? 1.0f + p->param : 1.0f;
+    vec3 axis[3];
+    for (int i = 0; i < 3; i++) { /* half axes in the world: rows of m, scaled back */
+        const float k = i == 0 ? p->half.x : i == 1 ? p->half.y : p->half.z;
+        axis[i] = v_mul(v3(p->m[i][0], p->m[i][1], p->m[i][2]), k * k * (i == 1 ? h : 1.0f));
+    }
+    const vec3 c = v_sub(p->centre, s->eye);
+    float x0 = 1e9f, x1 = -1e9f, y0 = 1e9f, y1 = -1e9f, z0 = 1e9f, z1 = -1e9f;
+    for (int i = 0; i < 8; i++) {
+        const vec3 q = v_mad(v_mad(v_mad(c, axis[0], i & 1 ? 1.0f : -1.0f), axis[1], i & 2 ? 1.0f : -1.0f),
+                             axis[2], i & 4 ? 1.0f : -1.0f);
+        const float z = v_dot(q, s->forward);
+        z0 = fminf(z0, z);
+        z1 = fmaxf(z1, z);
+        if (z < 0.05f)
+            continue;
+        const float x = r->cx + r->focal * v_dot(q, s->right) / z, y = r->cy - r->focal * v_dot(q, s->up) / z;
+        x0 = fminf(x0, x);
+        x1 = fmaxf(x1, x);
+        y0 = fminf(y0, y);
+        y1 = fmaxf(y1, y);
+    }
+    *near = fmaxf(z0, 0.0f);
+    if (z1 <= 0.0f)
+        return (rect){1, 1, 0, 0};
+    if (z0 < 0.05f)
+        return (rect){0, 0, r->tiles_x - 1, r->tiles_y - 1};
+    if (x1 < -1.0f || y1 < -1.0f || x0 > (float)r->W + 1.0f || y0 > (float)r->H + 1.0f)
+        return (rect){1, 1, 0, 0};
+    const float tx = (float)(r->tiles_x - 1), ty = (float)(r->tiles_y - 1);
+    return (rect){(int)f_clamp((x0 - 1.0f) / TILE, 0, tx), (int)f_clamp((y0 - 1.0f) / TILE, 0, ty),
+                  (int)f_clamp((x1 + 1.0f) / TILE, 0, tx), (int)f_clamp((y1 + 1.0f) / TILE, 0, ty)};
+}
+
+static sak_status bin(render *r, sak_error *err)
+{
+    const rooms_scene *s = r->s;
+    const int tiles = r->tiles_x * r->tiles_y;
+    rect box[ROOMS_MAX_PRIMS];
+    uint16_t order[ROOMS_MAX_PRIMS];
+    SAK_TRY(sak_alloc((void **)&r->first, (size_t)tiles + 2, sizeof *r->first, err));
+    for (int i = 0; i < s->prims; i++) {
+        box[i] = bounds(r, &s->prim[i], &r->near[i]);
+        int j = i; /* insertion sort by nearest depth */
+        for (; j > 0 && r->near[order[j - 1]] > r->near[i]; j--)
+            order[j] = order[j - 1];
+        order[j] = (uint16_t)i;
+        for (int y = box[i].y0; y <= box[i].y1; y++)
+            for (int x = box[i].x0; x <= box[i].x1; x++)
+                r->first[y * r->tiles_x + x + 2]++;
+    }
+    for (int i = 0; i < tiles; i++)
+        r->first[i + 2] += r->first[i + 1];
+    SAK_TRY(sak_alloc((void **)&r->list, (size_t)r->first[tiles + 1] + 1, sizeof *r->list, err));
+    for (int k = 0; k < s->prims; k++) {
+        const rect *b = &box[order[k]];
+        for (int y = b->y0; y <= b->y1; y++)
+            for (int x = b->x0; x <= b->x1; x++)
+                r->list[r->first[y * r->tiles_x + x + 1]++] = order[k];
+    }
+    return SAK_OK;
+}
+
+/* --- visibility ---------------------------------------------------------------------------------- */
+
+/* Depth of the nearest surface along d, and which one. */
+static float trace(const render *r, int tile, vec3 d, uint16_t *surface)
+{
+    int face;
+    float t = sak_rooms_shell(r->s, r->s->eye, d, &face);
+    *surface = (uint16_t)(SHELL + face);
+    for (int i = r->first[tile]; i < r->first[tile + 1]; i++) {
+        const uint16_t k = r->list[i];
+        if (r->near[k] > t)
+            break;
+        const float tk = sak_rooms_hit(&r->s->prim[k], r->s->eye, d, t);
+        if (tk < t) {
+            t = tk;
+            *surface = k;
+        }
+    }
+    return t;
+}
+
+typedef struct point {
+    vec3 p, n;
+    const rooms_material *material;
+    vec3 local; /* metres in the object's frame */
+    int axis;
+} point;
+
+static point surface_at(const render *r, vec3 d, float t, uint16_t surface)
+{
+    const rooms_scene *s = r->s;
+    point q = {.p = v_mad(s->eye, d, t)};
+    if (surface >= SHELL) {
+        static const vec3 inward[6] = {{1, 0, 0}, {-1, 0, 0}, {0, 1, 0}, {0, -1, 0}, {0, 0, 1}, {0, 0, -1}};
+        static const uint8_t wall[6] = {1, 3, 0, 0, 0, 2};
+        const int face = surface - SHELL;
+        q.n = inward[face];
+        q.axis = face / 2;
+        q.local = q.p;
+        q.material = &s->material[face == 2 ? s->floor : face == 3 ? s->ceiling : s->wall[wall[face]]];
+        return q;
+    }
+    const rooms_prim *p = &s->prim[surface];
+    const vec3 u = rooms_local(p, q.p);
+    q.n = sak_rooms_normal(p, u, &q.axis);
+    if (v_dot(q.n, d) > 0.0f) /* grazing hits, rounded over the rim */
+        q.n = v_mad(q.n, d, -v_dot(q.n, d) / v_dot(d, d) * 1.0001f), q.n = v_unit(q.n);
+    q.local = v_had(u, p->half);
+    q.material = &s->material[p->material];
+    return q;
+}
+
+/* --- shading ------------------------------------------------------------------------------------- */
+
+typedef struct casters {
+    int n;
+    uint16_t prim[ROOMS_MAX_PRIMS];
+} casters;
+
+/* Whether a sphere comes within `reach` of the segment from a to a + ab. */
+static bool near_segment(vec3 a, vec3 ab, float inv_len2, vec3 c, float reach)
+{
+    const vec3 ac = v_sub(c, a);
+    const float t = f_clamp(v_dot(ac, ab) * inv_len2, 0.0f, 1.0f);
+    const vec3 m = v_mad(ac, ab, -t);
+    return v_dot(m, m) < reach * reach;
+}
+
+/* Shapes that can stand between a light and any point of the ball (c, radius). */
+static void find_casters(const rooms_scene *s, const rooms_light *l, vec3 c, float radius, casters *out)
+{
+    const vec3 ab = v_sub(l->pos, c);
+    const float inv = 1.0f / (v_dot(ab, ab) + 1e-12f), wide = fmaxf(radius, l->size);
+    out->n = 0;
+    for (int i = 0; i < s->objects; i++) {
+        const rooms_object *o = &s->object[i];
+        if (i == l->owner || !near_segment(c, ab, inv, o->centre, o->radius + wide))
+            continue;
+        for (int k = o->first; k < o->first + o->n; k++)
+            if (near_segment(c, ab, inv, s->prim[k].centre, s->prim[k].radius + wide))
+                out->prim[out->n++] = (uint16_t)k;
+    }
+}
+
+static float jitter(uint32_t h)
+{
+    return (float)(h & 1023) * (2.0f / 1023.0f) - 1.0f;
+}
+
+/* Darkening of corners and of the floor around and under furniture. */
+static float occlusion(const rooms_scene *s, const point *q)
+{
+    const vec3 p = q->p;
+    float open = 1.0f;
+    const float gap[6] = {p.x, s->size.x - p.x, p.y, s->size.y - p.y, p.z, s->size.z - p.z};
+    const float facing[6] = {q->n.x, -q->n.x, q->n.y, -q->n.y, q->n.z, -q->n.z};
+    for (int i = 0; i < 6; i++)
+        if (gap[i] < 0.5f && facing[i] < 0.9f) {
+            const float near = 1.0f - 2.0f * fmaxf(gap[i], 0.0f);
+            open *= 1.0f - 0.35f * near * near;
+        }
+    if (p.y > 0.03f || q->n.y < 0.9f)
+        return open;
+    for (int i = 0; i < s->objects; i++) {
+        const rooms_aabb *b = &s->object[i].space;
+        const float dx = fmaxf(fmaxf(b->lo.x - p.x, p.x - b->hi.x), 0.0f);
+        const float dz = fmaxf(fmaxf(b->lo.z - p.z, p.z - b->hi.z), 0.0f);
+        const float d2 = dx * dx + dz * dz;
+        if (d2 < 0.09f && b->lo.y < 0.5f && b->hi.y > 0.05f)
+            open *= 1.0f - 0.5f * (1.0f - d2 / 0.09f);
+    }
+    return open;
+}
+
+static vec3 shade(const rooms_scene *s, const point *q, vec3 d, float t, float pixel, const casters *cast,
+                  uint32_t salt, int *last)
+{
+    const vec3 toward = v_mul(d, -1.0f / sqrtf(v_dot(d, d)));
+    const float slant = fmaxf(v_dot(q->n, toward), 0.15f);
+    const vec3 albedo = sak_rooms_colour(q->material, q->local, q->axis, t * pixel / slant);
+    vec3 sum = v_mul(s->ambient, occlusion(s, q) * (0.85f + 0.15f * q->n.y));
+    float shine = 0.0f;
+    const vec3 from = v_mad(q->p, q->n, 0.004f);
+    for (int i = 0; i < s->lights; i++) {
+        const rooms_light *l = &s->light[i];
+        vec3 at = l->pos;
+        if (l->size > 0.0f) {
+            const uint32_t h = sak_rooms_hash(salt, (uint32_t)i, 77);
+            at = v_add(at, v_mul(v3(jitter(h), jitter(h >> 10), jitter(h >> 20)), 0.57f * l->size));
+        }
+        const vec3 to = v_sub(at, from);
+        const float d2 = v_dot(to, to), inv = 1.0f / sqrtf(d2), cosine = v_dot(to, q->n) * inv;
+        if (cosine <= 0.0f)
+            continue;
+        if (last[i] >= 0 && sak_rooms_hit(&s->prim[last[i]], from, to, 1.0f) < 1.0f)
+            continue;
+        bool dark = false;
+        for (int k = 0; k < cast[i].n && !dark; k++)
+            if (sak_rooms_hit(&s->prim[cast[i].prim[k]], from, to, 1.0f) < 1.0f) {
+                dark = true;
+                last[i] = cast[i].prim[k];
+            }
+        if (dark)
+            continue;
+        sum = v_mad(sum, l->colour, cosine / (0.6f + d2));
+        if (q->material->gloss > 0.0f) {
+            const vec3 half = v_unit(v_mad(toward, to, inv));
+            float x = fmaxf(v_dot(half, q->n), 0.0f);
+            x *= x;
+            x *= x;
+            x *= x;
+            x *= x;
+            shine += q->material->gloss * x * x * x * l->colour.y / (0.6f + d2);
+        }
+    }
+    const vec3 lit = v_had(albedo, v_add(sum, v3(q->material->glow, q->material->glow, q->material->glow)));
+    return v_add(lit, v3(shine, shine, shine));
+}
+
+/* --- one tile ------------------------------------------------------------------------------------ */
+
+static void label(const render *r, sak_sample *out, size_t i, const point *q, float t, uint16_t surface)
+{
+    const rooms_scene *s = r->s;
+    out->depth[i] = t;
+    const vec3 n = v_unit(v3(v_dot(q->n, s->right), v_dot(q->n, s->up), -v_dot(q->n, s->forward)));
+    memcpy(out->normals + 3 * i, &n, sizeof n);
+    if (surface >= SHELL) {
+        const int face = surface - SHELL;
+        out->semseg[i] = face == 2 ? SAK_ROOMS_FLOOR : face == 3 ? SAK_ROOMS_CEILING : SAK_ROOMS_WALL;
+        out->parts[i] = out->instance[i] = 0;
+        return;
+    }
+    const rooms_prim *p = &s->prim[surface];
+    out->semseg[i] = p->cls;
+    out->parts[i] = p->part;
+    out->instance[i] = p->instance;
+}
+
+static void tile(render *r, int tx, int ty, sak_sample *out, casters *cast)
+{
+    const rooms_scene *s = r->s;
+    const int id = ty * r->tiles_x + tx, x0 = tx * TILE, y0 = ty * TILE;
+    const int nx = r->W - x0 < TILE ? r->W - x0 : TILE, ny = r->H - y0 < TILE ? r->H - y0 : TILE;
+    point at[TILE * TILE];
+    vec3 lo = v3(1e9f, 1e9f, 1e9f), hi = v3(-1e9f, -1e9f, -1e9f);
+    for (int y = 0; y < ny; y++)
+        for (int x = 0; x < nx; x++) {
+            const size_t i = (size_t)(y0 + y) * (size_t)r->W + (size_t)(x0 + x);
+            const vec3 d = ray(r, (float)(x0 + x) + 0.5f, (float)(y0 + y) + 0.5f);
+            const float t = trace(r, id, d, &r->surface[i]);
+            point *q = &at[y * TILE + x];
+            *q = surface_at(r, d, t, r->surface[i]);
+            label(r, out, i, q, t, r->surface[i]);
+            lo = v3(fminf(lo.x, q->p.x), fminf(lo.y, q->p.y), fminf(lo.z, q->p.z));
+            hi = v3(fmaxf(hi.x, q->p.x), fmaxf(hi.y, q->p.y), fmaxf(hi.z, q->p.z));
+        }
+    const vec3 centre = v_mul(v_add(lo, hi), 0.5f), diagonal = v_sub(hi, centre);
+    const float radius = sqrtf(v_dot(diagonal, diagonal)) + 0.01f;
+    int last[ROOMS_MAX_LIGHTS];
+    for (int i = 0; i < s->lights; i++) {
+        find_casters(s, &s->light[i], centre, radius, &cast[i]);
+        last[i] = -1;
+    }
+    for (int y = 0; y < ny; y++)
+        for (int x = 0; x < nx; x++) {
+            const size_t i = (size_t)(y0 + y) * (size_t)r->W + (size_t)(x0 + x);
+            const vec3 d = ray(r, (float)(x0 + x) + 0.5f, (float)(y0 + y) + 0.5f);
+            const vec3 c = shade(s, &at[y * TILE + x], d, out->depth[i], 1.0f / r->focal, cast,
+                                 sak_rooms_hash((uint32_t)(x0 + x), (uint32_t)(y0 + y), s->salt), last);
+            memcpy(r->light + 3 * i, &c, sizeof c);
+        }
+}
+
+/* --- from radiance to sRGB ----------------------------------------------------------------------- */
+
+/* Pixels on a surface boundary become the mean of four visibility samples, each taking the colour of
+ * the neighbouring pixel on the same surface: geometry is antialiased without shading again. */
+static vec3 antialias(const render *r, int x, int y)
+{
+    static const float at[4][2] = {{0.375f, 0.125f}, {0.875f, 0.375f}, {0.125f, 0.625f}, {0.625f, 0.875f}};
+    const size_t i = (size_t)y * (size_t)r->W + (size_t)x;
+    const float *own = r->light + 3 * i;
+    const int x0 = x ? -1 : 0, x1 = x + 1 < r->W ? 1 : 0, y0 = y ? -1 : 0, y1 = y + 1 < r->H ? 1 : 0;
+    bool mixed = false;
+    for (int v = y0; v <= y1; v++)
+        for (int u = x0; u <= x1; u++)
+            mixed |= r->surface[i] != r->surface[(ptrdiff_t)i + v * r->W + u];
+    if (!mixed)
+        return v3(own[0], own[1], own[2]);
+    vec3 sum = v3(0, 0, 0);
+    for (int k = 0; k < 4; k++) {
+        uint16_t surface;
+        trace(r, y / TILE * r->tiles_x + x / TILE, ray(r, (float)x + at[k][0], (float)y + at[k][1]), &surface);
+        const float *c = own;
+        for (int v = y0; v <= y1 && surface != r->surface[i]; v++)
+            for (int u = x0; u <= x1; u++)
+                if (r->surface[(ptrdiff_t)i + v * r->W + u] == surface)
+                    c = r->light + 3 * ((ptrdiff_t)i + v * r->W + u);
+        sum = v_add(sum, v3(c[0], c[1], c[2]));
+    }
+    return v_mul(sum, 0.25f);
+}
+
+static float encode(float x) /* sRGB, IEC 61966-2-1 */
+{
+    return x <= 0.0031308f ? 12.92f * x : 1.055f * powf(x, 1.0f / 2.4f) - 0.055f;
+}
+
+/* Exposure to the scene's target mean, a shoulder for highlights, blur, vignette and sensor noise. */
+static void develop(const render *r, const float *image, uint8_t *rgb)
+{
+    enum { TABLE = 1024 };
+    float table[TABLE + 1];
+    const rooms_scene *s = r->s;
+    const size_t n = (size_t)r->H * (size_t)r->W;
+    double mean = 0.0;
+    for (size_t i = 0; i < n; i++) /* bright pixels count little, as in a camera's metering */
+        mean += fminf(0.3f * image[3 * i] + 0.6f * image[3 * i + 1] + 0.1f * image[3 * i + 2], 1.5f);
+    const float gain = s->exposure / ((float)(mean / (double)n) + 0.01f);
+    for (int i = 0; i <= TABLE; i++) /* input: radiance in [0, 2) after gain */
+    {
+        const float x = 2.0f * (float)i / TABLE;
+        table[i] = encode(x < 0.6f ? x : 0.6f + 0.4f * (1.0f - expf((0.6f - x) / 0.4f)));
+    }
+    const float side = 0.25f * s->blur, mid = 1.0f - 4.0f * side;
+    const float tint[3] = {gain * s->tint.x, gain * s->tint.y, gain * s->tint.z};
+    for (int y = 0; y < r->H; y++)
+        for (int x = 0; x < r->W; x++) {
+            const size_t i = 3 * ((size_t)y * (size_t)r->W + (size_t)x);
+            const size_t left = x ? 3 : 0, right = x + 1 < r->W ? 3 : 0;
+            const size_t row = 3 * (size_t)r->W, up = y ? row : 0, down = y + 1 < r->H ? row : 0;
+            const float u = ((float)x + 0.5f - r->cx) / r->cx, v = ((float)y + 0.5f - r->cy) / r->cy;
+            const float dim = 1.0f - 0.5f * s->vignette * (u * u + v * v);
+            for (size_t c = 0; c < 3; c++) {
+                const float *p = image + i + c;
+                const float lin = mid * *p + side * (p[-(ptrdiff_t)left] + p[right] + p[-(ptrdiff_t)up] + p[down]);
+                const float f = f_clamp(lin * tint[c] * dim, 0.0f, 1.999f) * (0.5f * TABLE);
+                const int k = (int)f;
+                float value = table[k] + (table[k + 1] - table[k]) * (f - (float)k);
+                if (s->noise > 0.0f) { /* the sum of four uniforms is close enough to a Gaussian */
+                    const uint32_t h = sak_rooms_hash((uint32_t)(i + c), 5, s->salt);
+                    const int sum = (int)(h & 255) + (int)(h >> 8 & 255) + (int)(h >> 16 & 255) + (int)(h >> 24);
+                    value += s->noise * (float)(sum - 510) * (1.0f / 148.0f);
+                }
+                rgb[i + c] = (uint8_t)(f_clamp(value, 0.0f, 1.0f) * 255.0f + 0.5f);
+            }
+        }
+}
+
+sak_status sak_rooms_render(const rooms_scene *s, sak_sample *out, sak_error *err)
+{
+    const int H = out->H, W = out->W;
+    const size_t n = (size_t)H * (size_t)W;
+    render r = {.s = s, .H = H, .W = W, .tiles_x = (W + TILE - 1) / TILE, .tiles_y = (H + TILE - 1) / TILE,
+                .focal = 0.5f * (float)(H > W ? H : W) / s->tan_half, .cx = 0.5f * (float)W, .cy = 0.5f * (float)H};
+    casters *cast = NULL;
+    float *image = NULL;
+    sak_status st = bin(&r, err);
+    if (st == SAK_OK)
+        st = sak_alloc((void **)&r.surface, n, sizeof *r.surface, err);
+    if (st == SAK_OK)
+        st = sak_alloc((void **)&r.light, n, 3 * sizeof *r.light, err);
+    if (st == SAK_OK)
+        st = sak_alloc((void **)&image, n, 3 * sizeof *image, err);
+    if (st == SAK_OK)
+        st = sak_alloc((void **)&cast, ROOMS_MAX_LIGHTS, sizeof *cast, err);
+    if (st == SAK_OK) {
+        for (int y = 0; y < r.tiles_y; y++)
+            for (int x = 0; x < r.tiles_x; x++)
+                tile(&r, x, y, out, cast);
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++) {
+                const vec3 c = antialias(&r, x, y);
+                memcpy(image + 3 * ((size_t)y * (size_t)W + (size_t)x), &c, sizeof c);
+            }
+        develop(&r, image, out->rgb);
+    }
+    sak_free(r.first);
+    sak_free(r.list);
+    sak_free(r.surface);
+    sak_free(r.light);
+    sak_free(image);
+    sak_free(cast);
+    return st;
+}
