@@ -16,7 +16,7 @@ sak_status sak_alloc(void **out, size_t n, size_t size, sak_error *err)
     *out = NULL;
     if (size && n > (SIZE_MAX / 2) / size)
         return SAK_FAIL(err, SAK_ENOMEM, "allocation of %zu x %zu bytes overflows", n, size);
-    const size_t want = n * size ? n * size : 1;
+    const size_t want = n > 0 && size > 0 ? n * size : 1;
     const size_t align = want >= HUGE_FROM ? HUGE_PAGE : SAK_ALIGN;
     const size_t bytes = (want + align - 1) / align * align;
     void *p = aligned_alloc(align, bytes);

@@ -106,6 +106,7 @@ int luaopen_sak_core(lua_State *L)
     sak_open_data(L);
     sak_open_meter(L);
     sak_open_store(L);
-    sak_open_host(L);
+    sak_open_compare(L);
+    sak_open_process(L);
     return 1;
 }

@@ -55,7 +55,8 @@ void sak_open_train(lua_State *L);
 void sak_open_data(lua_State *L);
 void sak_open_meter(lua_State *L);
 void sak_open_store(lua_State *L);
-void sak_open_host(lua_State *L);
+void sak_open_compare(lua_State *L);
+void sak_open_process(lua_State *L);
 
 int luaopen_sak_core(lua_State *L);
 

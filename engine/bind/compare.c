@@ -1,0 +1,165 @@
+/* Holding tensors of a graph against tensors of a file: what `sak verify` measures with.
+ * Files hold PyTorch's layout (maps channel-first); the engine keeps channels last. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/core.h"
+#include "weights/safetensors.h"
+
+/* How element (b, c, y, x) of a channel-first file tensor lies in the engine's array. */
+typedef struct layout {
+    int64_t B, C, S;       /* batch, channels, positions (h * w) of the file's tensor */
+    int64_t first_b;       /* the engine's image that file image 0 is */
+    int64_t channels, step; /* the engine's channel count; file channel c is engine channel c * step */
+    bool channel_first;
+} layout;
+
+static int64_t engine_index(const layout *l, int64_t i)
+{
+    if (!l->channel_first)
+        return i;
+    const int64_t s = i % l->S, c = i / l->S % l->C, b = i / l->S / l->C;
+    return ((b + l->first_b) * l->S + s) * l->channels + c * l->step;
+}
+
+/* Options: channel_first, last_image (the file holds only the last image), channel_step. */
+static layout read_layout(lua_State *L, int options, const sak_st_tensor *t, const sak_shape *s,
+                          sak_error *err)
+{
+    layout l = {.channel_first = sak_opt_bool(L, options, "channel_first", false),
+                .step = (int64_t)sak_opt_number(L, options, "channel_step", 1),
+                .channels = sak_shape_last(s)};
+    const int64_t count = sak_shape_count(s);
+    err->code = SAK_OK;
+    if (!l.channel_first) {
+        if (t->count != count)
+            SAK_FAIL(err, SAK_ESHAPE, "'%s' is %s in the file but %s here", t->name,
+                     SAK_SHAPE_TEXT(&t->shape), SAK_SHAPE_TEXT(s));
+        return l;
+    }
+    l.B = t->shape.n ? t->shape.d[0] : 1;
+    l.C = t->shape.n > 1 ? t->shape.d[1] : 1;
+    l.S = t->count / (l.B * l.C > 0 ? l.B * l.C : 1);
+    const int64_t images = s->n ? s->d[0] : 1;
+    l.first_b = sak_opt_bool(L, options, "last_image", false) ? images - l.B : 0;
+    if (l.S * images * l.channels != count || (l.C - 1) * l.step >= l.channels ||
+        l.first_b < 0 || l.first_b + l.B > images)
+        SAK_FAIL(err, SAK_ESHAPE, "'%s' is %s in the file but %s (channels last) here", t->name,
+                 SAK_SHAPE_TEXT(&t->shape), SAK_SHAPE_TEXT(s));
+    return l;
+}
+
+static const sak_st_tensor *file_tensor(lua_State *L, int file, const char *name)
+{
+    const sak_safetensors *st = luaL_checkudata(L, file, "sak.safetensors");
+    const sak_st_tensor *t = sak_safetensors_find(st, name);
+    if (!t)
+        luaL_error(L, "%s has no tensor '%s'", st->path, name);
+    return t;
+}
+
+static float *read_tensor(lua_State *L, const sak_st_tensor *t)
+{
+    float *x = lua_newuserdatauv(L, sizeof *x * (size_t)(t->count + 1), 0); /* collected by Lua */
+    sak_safetensors_copy_f32(t, x);
+    return x;
+}
+
+static const char *choose_tensor(lua_State *L, int kind, sak_shape *shape, const sak_real **x)
+{
+    const char *name = luaL_checkstring(L, 2);
+    if (kind == 0) {
+        sak_graph *g = &sak_to_graph(L, 1)->g;
+        const int node = sak_graph_find(g, name);
+        if (node < 0 || !sak_graph_value(g, node))
+            luaL_error(L, "the graph has no output '%s'", name);
+        *shape = g->node[node]->s.y;
+        *x = sak_graph_value(g, node);
+        return name;
+    }
+    const sak_params *p = sak_to_params(L, 1);
+    const int i = sak_params_find(p, name);
+    if (i < 0)
+        luaL_error(L, "there is no parameter '%s'", name);
+    *shape = p->list[i].shape;
+    *x = (kind == 1 ? p->value : p->grad) + p->list[i].offset;
+    return name;
+}
+
+/* core.compare(graph | params, name, file, tensor, {what = "value"|"grad", …layout,
+ *              weak = tensor whose magnitude <= floor marks elements apart, floor =})
+ * -> {relative, worst, worst_index, ours, theirs, max, weak_worst, count} */
+static int compare(lua_State *L)
+{
+    const bool graph = luaL_testudata(L, 1, "sak.graph") != NULL;
+    const bool grad = strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0;
+    sak_shape shape;
+    const sak_real *x = NULL;
+    choose_tensor(L, graph ? 0 : grad ? 2 : 1, &shape, &x);
+    const sak_st_tensor *t = file_tensor(L, 3, luaL_checkstring(L, 4));
+    sak_error err;
+    const layout l = read_layout(L, 5, t, &shape, &err);
+    if (err.code != SAK_OK)
+        return sak_raise(L, &err);
+    const float *want = read_tensor(L, t);
+    const char *weak_name = sak_opt_text(L, 5, "weak", NULL);
+    const float *weak = weak_name ? read_tensor(L, file_tensor(L, 3, weak_name)) : NULL;
+    const double floor_ = sak_opt_number(L, 5, "floor", 0);
+    double d2 = 0, n2 = 0, worst = -1, weak_worst = 0, max = 0;
+    int64_t at = 0;
+    for (int64_t i = 0; i < t->count; i++) {
+        const double ours = x[engine_index(&l, i)], theirs = want[i], d = fabs(ours - theirs);
+        d2 += d * d;
+        n2 += theirs * theirs;
+        max = fabs(theirs) > max ? fabs(theirs) : max;
+        if (weak && fabs(weak[i]) <= floor_) {
+            weak_worst = d > weak_worst || isnan(d) ? d : weak_worst;
+        } else if (d > worst || isnan(d)) {
+            worst = d;
+            at = i;
+        }
+    }
+    lua_createtable(L, 0, 8);
+    const struct {
+        const char *key;
+        double v;
+    } out[] = {{"relative", n2 > 0 ? sqrt(d2 / n2) : sqrt(d2)},
+               {"worst", worst < 0 ? 0 : worst},
+               {"ours", x[engine_index(&l, at)]},
+               {"theirs", want[at]},
+               {"max", max},
+               {"weak_worst", weak_worst},
+               {"worst_index", (double)at},
+               {"count", (double)t->count}};
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++) {
+        lua_pushnumber(L, out[i].v);
+        lua_setfield(L, -2, out[i].key);
+    }
+    return 1;
+}
+
+/* core.fill(graph, input, file, tensor, {…layout}): a graph input from a file's tensor. */
+static int fill(lua_State *L)
+{
+    sak_graph *g = &sak_to_graph(L, 1)->g;
+    const int node = sak_graph_find(g, luaL_checkstring(L, 2));
+    if (node < 0 || !sak_graph_value(g, node))
+        return luaL_error(L, "the graph has no input '%s'", lua_tostring(L, 2));
+    const sak_st_tensor *t = file_tensor(L, 3, luaL_checkstring(L, 4));
+    sak_error err;
+    const layout l = read_layout(L, 5, t, &g->node[node]->s.y, &err);
+    if (err.code != SAK_OK)
+        return sak_raise(L, &err);
+    const float *from = read_tensor(L, t);
+    sak_real *x = sak_graph_value(g, node);
+    for (int64_t i = 0; i < t->count; i++)
+        x[engine_index(&l, i)] = from[i];
+    return 0;
+}
+
+void sak_open_compare(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"compare", compare}, {"fill", fill}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,167 @@
+/* Meters and trivial predictors in Lua, fed from graph outputs and loader fields. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/core.h"
+#include "metrics/meter.h"
+
+#define TYPE "sak.meter"
+#define TRIVIAL "sak.trivial"
+
+static sak_meter *to_meter(lua_State *L, int i)
+{
+    return luaL_checkudata(L, i, TYPE);
+}
+
+/* core.meter(task, {classes =, edge_weight =, edge_match =, protocol = "plain"|"seism", max_dist =}) */
+static int new_meter(lua_State *L)
+{
+    const char *task = luaL_checkstring(L, 1);
+    const char *protocol = sak_opt_text(L, 2, "protocol", "plain");
+    const sak_meter_spec spec = {.classes = (int)sak_opt_number(L, 2, "classes", 0),
+                                 .edge_weight = sak_opt_number(L, 2, "edge_weight", 0),
+                                 .edge_match = sak_opt_bool(L, 2, "edge_match", false),
+                                 .protocol = strcmp(protocol, "seism") == 0 ? SAK_EDGE_SEISM
+                                                                            : SAK_EDGE_PLAIN,
+                                 .max_dist = sak_opt_number(L, 2, "max_dist", 0)};
+    sak_meter *m = lua_newuserdatauv(L, sizeof *m, 0);
+    *m = (sak_meter){0};
+    luaL_setmetatable(L, TYPE);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_meter_open(m, task, &spec, &err));
+    return 1;
+}
+
+static int m_close(lua_State *L)
+{
+    sak_meter_close(to_meter(L, 1));
+    return 0;
+}
+
+static const sak_real *values(lua_State *L, sak_graph *g, int name, sak_shape *shape)
+{
+    const int node = sak_graph_find(g, luaL_checkstring(L, name));
+    if (node < 0 || !sak_graph_value(g, node))
+        luaL_error(L, "the graph has no input or output '%s'", lua_tostring(L, name));
+    *shape = g->node[node]->s.y;
+    return sak_graph_value(g, node);
+}
+
+/* meter:update(graph, output, label, valid): the first `valid` images of the batch. */
+static int m_update(lua_State *L)
+{
+    sak_graph *g = &sak_to_graph(L, 2)->g;
+    sak_shape out, label;
+    const sak_real *x = values(L, g, 3, &out), *y = values(L, g, 4, &label);
+    const int64_t B = luaL_optinteger(L, 5, out.d[0]);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_meter_update(to_meter(L, 1), x, y, B, out.d[1], out.d[2], &err));
+    return 0;
+}
+
+/* meter:score() -> list of {name, value, unit, goal}; the first one stands for the task. */
+static int m_score(lua_State *L)
+{
+    const sak_meter *m = to_meter(L, 1);
+    double v[SAK_METER_VALUES];
+    sak_meter_score(m, v);
+    lua_newtable(L);
+    for (int i = 0; i < sak_meter_values(m->row); i++) {
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, m->row->values[i].name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, m->row->values[i].unit);
+        lua_setfield(L, -2, "unit");
+        lua_pushstring(L, m->row->values[i].higher ? "max" : "min");
+        lua_setfield(L, -2, "goal");
+        lua_pushnumber(L, v[i]);
+        lua_setfield(L, -2, "value");
+        lua_seti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* meter:class_iou() -> list in percent */
+static int m_class_iou(lua_State *L)
+{
+    const sak_meter *m = to_meter(L, 1);
+    double *iou = lua_newuserdatauv(L, sizeof *iou * (size_t)(m->spec.classes + 1), 0);
+    sak_meter_class_iou(m, iou);
+    lua_newtable(L);
+    for (int i = 0; i < m->spec.classes; i++) {
+        lua_pushnumber(L, iou[i]);
+        lua_seti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+static sak_trivial *to_trivial(lua_State *L, int i)
+{
+    return luaL_checkudata(L, i, TRIVIAL);
+}
+
+/* core.trivial(task, classes) */
+static int new_trivial(lua_State *L)
+{
+    sak_trivial *t = lua_newuserdatauv(L, sizeof *t, 0);
+    *t = (sak_trivial){0};
+    luaL_setmetatable(L, TRIVIAL);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_trivial_open(t, luaL_checkstring(L, 1), (int)luaL_optinteger(L, 2, 0),
+                                        &err));
+    return 1;
+}
+
+static int t_close(lua_State *L)
+{
+    sak_trivial_close(to_trivial(L, 1));
+    return 0;
+}
+
+/* trivial:fit(graph, label) */
+static int t_fit(lua_State *L)
+{
+    sak_shape s;
+    const sak_real *y = values(L, &sak_to_graph(L, 2)->g, 3, &s);
+    sak_trivial_fit(to_trivial(L, 1), y, s.d[0] * s.d[1] * s.d[2]);
+    return 0;
+}
+
+/* trivial:score(meter, graph, label, valid): feeds the meter with the constant prediction. */
+static int t_score(lua_State *L)
+{
+    const sak_trivial *t = to_trivial(L, 1);
+    sak_meter *m = to_meter(L, 2);
+    sak_shape s;
+    const sak_real *y = values(L, &sak_to_graph(L, 3)->g, 4, &s);
+    const int64_t B = luaL_optinteger(L, 5, s.d[0]), pixels = B * s.d[1] * s.d[2];
+    const int C = sak_meter_channels(m);
+    float *one = lua_newuserdatauv(L, sizeof *one * (size_t)C, 0);
+    float *out = malloc(sizeof *out * (size_t)(pixels * C + 1));
+    if (!out)
+        return luaL_error(L, "out of memory for the trivial predictor");
+    sak_trivial_output(t, one);
+    for (int64_t i = 0; i < pixels; i++)
+        memcpy(out + i * C, one, sizeof *one * (size_t)C);
+    sak_error err;
+    const sak_status st = sak_meter_update(m, out, y, B, s.d[1], s.d[2], &err);
+    free(out);
+    return st == SAK_OK ? 0 : sak_raise(L, &err);
+}
+
+void sak_open_meter(lua_State *L)
+{
+    static const luaL_Reg meter[] = {{"update", m_update},
+                                     {"score", m_score},
+                                     {"class_iou", m_class_iou},
+                                     {"close", m_close},
+                                     {NULL, NULL}};
+    static const luaL_Reg trivial[] = {
+        {"fit", t_fit}, {"score", t_score}, {"close", t_close}, {NULL, NULL}};
+    sak_new_type(L, TYPE, meter, m_close);
+    sak_new_type(L, TRIVIAL, trivial, t_close);
+    lua_pushcfunction(L, new_meter);
+    lua_setfield(L, -2, "meter");
+    lua_pushcfunction(L, new_trivial);
+    lua_setfield(L, -2, "trivial");
+}

@@ -1,0 +1,143 @@
+/* One verb, start to end: a Lua state with the engine in it, and lua/sak/main.lua doing the work. */
+#define _GNU_SOURCE
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bind/bind.h"
+#include "bind/core.h"
+#include "bind/sandbox.h"
+#include "kernels/gemm.h"
+
+static volatile sig_atomic_t interrupts;
+
+/* The first signal asks the loop to stop at the next step; the second one ends the process. */
+static void on_signal(int sig)
+{
+    (void)sig;
+    if (++interrupts > 1)
+        _exit(130);
+}
+
+static int interrupted(lua_State *L)
+{
+    lua_pushboolean(L, interrupts > 0);
+    return 1;
+}
+
+static int clock_now(lua_State *L)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+    return 1;
+}
+
+static void push_list(lua_State *L, const char *const *list)
+{
+    lua_newtable(L);
+    for (int i = 0; list && list[i]; i++) {
+        lua_pushstring(L, list[i]);
+        lua_seti(L, -2, i + 1);
+    }
+}
+
+static void push_job(lua_State *L, const sak_job *job)
+{
+    lua_newtable(L);
+    push_list(L, job->args);
+    lua_setfield(L, -2, "args");
+    push_list(L, job->set);
+    lua_setfield(L, -2, "set");
+    push_list(L, (const char *const *)job->argv);
+    lua_setfield(L, -2, "argv");
+    const struct {
+        const char *key, *text;
+    } texts[] = {{"verb", job->verb}, {"db", job->db}, {"out", job->out}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        lua_pushstring(L, texts[i].text);
+        lua_setfield(L, -2, texts[i].key);
+    }
+    const struct {
+        const char *key;
+        bool on;
+    } flags[] = {{"quiet", job->quiet}, {"json", job->json}, {"csv", job->csv}, {"tty", job->tty}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        lua_pushboolean(L, flags[i].on);
+        lua_setfield(L, -2, flags[i].key);
+    }
+    lua_pushinteger(L, job->threads);
+    lua_setfield(L, -2, "threads");
+}
+
+static int traceback(lua_State *L)
+{
+    const char *msg = lua_tostring(L, 1);
+    if (msg && getenv("SAK_TRACEBACK"))
+        luaL_traceback(L, L, msg, 1);
+    return 1;
+}
+
+static int dispatch(lua_State *L)
+{
+    const sak_job *job = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "sak.main");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "dispatch");
+    push_job(L, job);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static void watch_signals(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGUSR1, &sa, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int sak_bind_run(const sak_job *job, FILE *out, FILE *err)
+{
+    (void)out;
+    sak_error e;
+    sak_gemm_init();
+    if (sak_pool_open(job->threads, &e) != SAK_OK) {
+        fprintf(err, "error: %s\n", e.msg);
+        return 2;
+    }
+    lua_State *L = NULL;
+    if (sak_sandbox_open(&L, NULL, &e) != SAK_OK) {
+        fprintf(err, "error: %s\n", e.msg);
+        return 1;
+    }
+    watch_signals();
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_sak_core);
+    lua_setfield(L, -2, "sak.core");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, dispatch);
+    lua_pushlightuserdata(L, (void *)job);
+    int status = 1;
+    if (lua_pcall(L, 1, 1, 1) == LUA_OK)
+        status = (int)lua_tointeger(L, -1);
+    else
+        fprintf(err, "error: %s\n", lua_tostring(L, -1) ? lua_tostring(L, -1) : "unknown error");
+    sak_sandbox_close(L);
+    sak_pool_close();
+    return status;
+}
+
+void sak_open_process(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"interrupted", interrupted}, {"clock", clock_now}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}
