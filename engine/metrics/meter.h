@@ -20,9 +20,9 @@ typedef enum sak_edge_protocol { SAK_EDGE_PLAIN = 0, SAK_EDGE_SEISM } sak_edge_p
 
 /* What a meter needs to know; zero takes the default. */
 typedef struct sak_meter_spec {
-    int classes;                /* semseg, human_parts; no default */
-    double edge_weight;         /* edge monitor: 0.8 (NYUD, default) or 0.95 (PASCAL) */
-    bool edge_match;            /* edge: also odsF, OIS and AP, which cost seconds per large image */
+    int classes;        /* semseg, human_parts; no default */
+    double edge_weight; /* edge monitor: 0.8 (NYUD, default) or 0.95 (PASCAL) */
+    bool edge_match;    /* edge: also odsF, OIS and AP, which cost seconds per large image */
     sak_edge_protocol protocol; /* of the three */
     double max_dist;            /* matching radius / diagonal: 0.011 (NYUD, default), 0.0075 */
 } sak_meter_spec;
