@@ -359,3 +359,23 @@ sak_scratch sak_broadcast_scratch(const sak_opshape *s)
     const int64_t na = partials(&a), nb = partials(&b);
     return (sak_scratch){.shared = na > nb ? na : nb};
 }
+
+/* A sum is the gradient of an addition. */
+static sak_opshape addition(const sak_shape *from, const sak_shape *to)
+{
+    return (sak_opshape){.n_in = 2, .x = {*to, *from}, .y = *from};
+}
+
+void sak_broadcast_sum(const sak_shape *from, const sak_shape *to, const sak_real *x, sak_real *y,
+                       bool acc, sak_real *shared)
+{
+    const sak_opshape s = addition(from, to);
+    const sak_opcall c = {.s = &s, .dy = x, .dx = {y}, .acc = {acc}, .shared = shared};
+    sak_broadcast_backward(&c, SAK_BINARY_ADD);
+}
+
+int64_t sak_broadcast_sum_scratch(const sak_shape *from, const sak_shape *to)
+{
+    const sak_opshape s = addition(from, to);
+    return sak_broadcast_scratch(&s).shared;
+}
