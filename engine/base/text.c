@@ -1,5 +1,5 @@
 /* Tables, JSON and quantities for people. */
-#include "cli/text.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>

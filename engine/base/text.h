@@ -1,6 +1,6 @@
 /* Small tables and JSON values on stdout, for verbs whose rows do not come from the database. */
-#ifndef SAK_CLI_TEXT_H
-#define SAK_CLI_TEXT_H
+#ifndef SAK_BASE_TEXT_H
+#define SAK_BASE_TEXT_H
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Progress of a long job: a live line on a terminal, a plain line every few seconds elsewhere. */
-#ifndef SAK_CLI_PROGRESS_H
-#define SAK_CLI_PROGRESS_H
+#ifndef SAK_BASE_PROGRESS_H
+#define SAK_BASE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

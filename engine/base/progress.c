@@ -1,12 +1,12 @@
 /* The progress line: how far, how fast, how long still. */
-#include "cli/progress.h"
+#include "base/progress.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
-#include "cli/text.h"
+#include "base/text.h"
 
 enum { LINE_MAX_CHARS = 240 };
 static const double live_seconds = 0.1, plain_seconds = 5, first_seconds = 1, window_seconds = 15;
