@@ -107,6 +107,8 @@ int luaopen_sak_core(lua_State *L)
     sak_open_meter(L);
     sak_open_store(L);
     sak_open_compare(L);
+    sak_open_progress(L);
+    sak_open_sheet(L);
     sak_open_process(L);
     return 1;
 }

@@ -26,8 +26,8 @@ local function encoder_spec(e, out_indices)
   return { width = e.embed_dim, depth = e.depth, heads = e.num_heads, patch = e.patch_size,
     mlp_ratio = e.mlp_ratio or 4, ln_eps = e.ln_eps or 1e-6, qkv_bias = e.qkv_bias ~= false,
     act = e.act or "gelu", class_token = e.class_token ~= false and e.kind ~= "sam",
-    layer_scale = e.layer_scale, pre_norm = e.pre_norm, registers = e.registers or 0,
-    out_indices = out_indices, window = e.window_size, global_blocks = e.global_attn_indexes,
+    layer_scale = e.layer_scale, pre_norm = e.pre_norm, patch_bias = not e.pre_norm, registers = e.registers or 0,
+    out_indices = out_indices, window = e.window_size, global = e.global_attn_indexes,
     resize_to = e.resize_to, kind = e.kind }
 end
 
@@ -42,7 +42,7 @@ local function student_spec(cfg)
   return { stem = encoder_spec(cfg.stem, cfg.out_indices), teachers = teachers,
     adapter = { kind = "bottleneck", down_ratio = cfg.down_ratio or 4 }, aligner = cfg.aligner or false,
     router = { kind = cfg.router == "none" and "sum" or "mor", noisy = cfg.noisy_gating },
-    tasks = cfg.tasks, head = { kind = "conv" }, channels = channels, training = true }
+    tasks = cfg.tasks, head = { kind = "fusion" }, channels = channels, training = true }
 end
 
 local function join(dir, name) return dir .. "/" .. name end

@@ -11,23 +11,23 @@ end
 function adapter.bottleneck(nn, x, c)
   local width = x.shape[3]
   local branch = nn:linear("up", nn:linear("down", x, rank(c, width)):gelu(), width)
-  return x + nn:param("scale", { 1 }, { "constant", 1 }) * branch
+  return x + branch * nn:param("scale", { 1 }, { "constant", c.scale_init or 1 })
 end
 
 ---@param nn Scope
 ---@param x userdata (B, L, C)
----@param c table  the resolved adapter spec, or a Lua function (nn, x) -> tensor
-function adapter.forward(nn, x, c)
-  if type(c) == "function" then return c(nn, x) end
-  return adapter[c.kind or "bottleneck"](nn, x, c)
+---@param i integer  0 for the embedding, block index + 1 after that
+---@param c table  the resolved adapter; c.fn is a researcher's own function(x, i, nn) -> tensor
+function adapter.forward(nn, x, i, c)
+  if c.fn then return c.fn(x, i, nn) end
+  return adapter[c.kind](nn, x, c)
 end
 
 --- Teacher-Specific Adapter Path: r0 = A0(x0), ri = Ai(r(i-1) + xi).
 ---@param nn Scope  the path's scope, "tsap.<teacher>"
----@param i integer  0 for the embedding, block index + 1 after that
 ---@param r? userdata  r(i-1)
 function adapter.step(nn, i, x, r, c)
-  return adapter.forward(nn / i, r and r + x or x, c)
+  return adapter.forward(nn / i, r and r + x or x, i, c)
 end
 
 return adapter

@@ -16,7 +16,7 @@ end
 --- 1x1 conv to the task's channels. Returns the quarter-size map; `head.upsample` brings it to H x W.
 ---@param levels userdata[]  four of (B, h*w, C)
 ---@return userdata (B, H/4, W/4, channels)
-function head.conv(nn, levels, c)
+function head.fusion(nn, levels, c)
   local C = levels[1].shape[3]
   local maps = {}
   for k, x in ipairs(levels) do
@@ -45,10 +45,11 @@ end
 
 ---@param nn Scope
 ---@param levels userdata[]
----@param c table  { kind or fn, h, w, H, W, channels, task }
+---@param c table  { kind or fn, h, w, H, W, channels, task }; c.fn is a researcher's own
+---function(levels, task, nn) -> (B, any h, any w, channels)
 function head.forward(nn, levels, c)
-  if type(c.fn) == "function" then return c.fn(nn, levels, c) end
-  return head[c.kind or "conv"](nn, levels, c)
+  if c.fn then return c.fn(levels, c.task, nn) end
+  return head[c.kind](nn, levels, c)
 end
 
 return head

@@ -4,7 +4,7 @@
 ---   experts  list of (B, L, C), the teachers' features in committee order
 ---   mixed    (B, L, C)
 ---   weights  (B, n) or (B, L, n) with the stem first, or nil when there is nothing to log
---- A plain Lua function in an experiment file is called the same way.
+--- A researcher's own router in an experiment file is  function(stem, experts, nn) -> mixed, weights.
 
 local router = {}
 
@@ -26,13 +26,15 @@ function router.mor(nn, stem, experts, c)
     if c.training then
       local raw = z:slice { axis = 1, start = n, length = n }
       local sigma = (raw:softplus() + 0.01):reshape { shape = { s[1], 1, n } }
-      local noise = nn:noise("noise/" .. c.key, { s[1], s[2], n })
+      local tokens = c.noise == "image" and 1 or s[2]
+      local noise = nn:noise("noise/" .. c.key, { s[1], tokens, n })
       z = clean:reshape { shape = { s[1], 1, n } } + noise * sigma
     else
       z = clean
     end
   end
   local p = z:softmax { temperature = c.temperature or 1 }
+  if #p.shape == 3 and p.shape[2] == 1 then p = p:reshape { shape = { s[1], n } } end
   return p:mix(stem, table.unpack(experts)), p
 end
 
@@ -51,27 +53,29 @@ end
 
 --- Only the k largest weights of MoR, renormalised.
 function router.topk(nn, stem, experts, c)
-  local p = gate(nn, stem, #experts + 1):mean { axis = 1 }:softmax()
+  local p = gate(nn, stem, #experts + 1):mean { axis = 1 }
+    :softmax { temperature = c.temperature or 1 }
   local kept = p * p:top_k_mask { k = c.k }
   p = kept / kept:sum { axis = 1, keepdim = true }
   return p:mix(stem, table.unpack(experts)), p
 end
 
 --- Learned weights that do not look at the input.
-function router.static(nn, stem, experts)
+function router.static(nn, stem, experts, c)
   local n = #experts + 1
-  local p = nn:param("logits", { 1, n }, { "zeros" }):softmax():expand { size = stem.shape[1] }
+  local p = nn:param("logits", { 1, n }, { "zeros" })
+    :softmax { temperature = c.temperature or 1 }:expand { size = stem.shape[1] }
   return p:mix(stem, table.unpack(experts)), p
 end
 
 ---@param nn Scope
 ---@param stem userdata
 ---@param experts userdata[]
----@param c table|function  the resolved router spec, or a researcher's own function
+---@param c table  the resolved router; c.fn is a researcher's own function, c.place where it stands
 ---@return userdata mixed, userdata? weights
 function router.forward(nn, stem, experts, c)
-  if type(c.fn) ~= "function" then return router[c.kind](nn, stem, experts, c) end
-  local mixed, weights = c.fn(nn, stem, experts, c)
+  if not c.fn then return router[c.kind](nn, stem, experts, c) end
+  local mixed, weights = c.fn(stem, experts, nn)
   local want, got = stem.shape, mixed and mixed.shape
   if not got or #got ~= 3 or got[1] ~= want[1] or got[2] ~= want[2] or got[3] ~= want[3] then
     error(("%s: the router returned %s, but the head needs %s like the stem"):format(

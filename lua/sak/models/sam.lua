@@ -53,7 +53,7 @@ function sam.features(nn, image, c)
   local x = image:patchify { patch = c.patch }:linear(weight, proj:param("bias", { c.width }, { "zeros" }))
   x = x + nn:param("pos_embed", { 1, h, w, c.width }):reshape { shape = { 1, h * w, c.width } }
   local global, wanted, levels = {}, {}, {}
-  for _, i in ipairs(c.global_blocks) do global[i] = true end
+  for _, i in ipairs(c.global) do global[i] = true end
   for _, i in ipairs(c.out_indices) do wanted[i] = true end
   for i = 0, c.depth - 1 do
     x = block(nn / "blocks" / i, x, c, h, w, global[i])

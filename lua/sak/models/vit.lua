@@ -15,12 +15,13 @@ local vit = {}
 ---@field patch integer
 ---@field mlp_ratio number
 ---@field ln_eps number
----@field act string "gelu" | "quick_gelu"
+---@field act string "gelu" | "quick_gelu" | "swiglu" (DINOv2 giant)
 ---@field class_token boolean
 ---@field registers integer
----@field layer_scale number|false
----@field pre_norm boolean  norm before the first block, patch embedding without bias (CLIP)
----@field swiglu boolean    gated MLP (DINOv2 giant)
+---@field layer_scale boolean  a learned scale on each residual branch, starting at 1e-5 (DINOv2)
+---@field pre_norm boolean  norm before the first block (CLIP)
+---@field patch_bias boolean
+---@field out_indices integer[]  the blocks, 0-based, whose outputs are the levels
 
 ---@param size integer[] {H, W} pixels
 ---@return integer h, integer w  the patch grid, floored
@@ -34,7 +35,7 @@ end
 
 local function scaled(nn, name, x, c)
   if not c.layer_scale then return x end
-  return x * (nn / name):param("gamma", { c.width }, { "constant", c.layer_scale })
+  return x * (nn / name):param("gamma", { c.width }, { "constant", 1e-5 })
 end
 
 local function attention(nn, x, c)
@@ -43,7 +44,7 @@ local function attention(nn, x, c)
 end
 
 local function mlp(nn, x, c)
-  if c.swiglu then
+  if c.act == "swiglu" then
     local hidden = (c.width * c.mlp_ratio * 2 // 3 + 7) // 8 * 8
     local gate_up = nn:linear("w12", x, 2 * hidden // 1)
     local gate = gate_up:slice { axis = -1, start = 0, length = hidden // 1 }
@@ -71,7 +72,7 @@ function vit.embed(nn, image, c)
   local weight = proj:param("weight", { c.width, 3, c.patch, c.patch })
     :reshape { shape = { c.width, 3 * c.patch * c.patch } }
   local patches = image:patchify { patch = c.patch }
-  local x = c.pre_norm and patches:linear(weight)
+  local x = c.patch_bias == false and patches:linear(weight)
     or patches:linear(weight, proj:param("bias", { c.width }, { "zeros" }))
   if c.class_token then
     x = nn:param("cls_token", { 1, 1, c.width }):expand { size = s[1] }:concat(x, { axis = 1 })
