@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-#include "base/text.h"
+#include "base/human.h"
 
 enum { LINE_MAX_CHARS = 240 };
 static const double live_seconds = 0.1, plain_seconds = 5, first_seconds = 1, window_seconds = 15;

@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/pool.h"
 #include "cli/doctor.h"
-#include "base/text.h"
+#include "cli/text.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 

@@ -7,7 +7,7 @@
 
 #include "cli/db.h"
 #include "cli/doctor.h"
-#include "base/text.h"
+#include "cli/text.h"
 
 /* The nearest folder above path that exists. */
 static void existing_folder(const char *path, char *out, size_t size)

@@ -4,7 +4,7 @@
 
 #include "base/pool.h"
 #include "cli/doctor.h"
-#include "base/text.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 struct sak_doctor {

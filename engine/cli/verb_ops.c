@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/suggest.h"
-#include "base/text.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 #include "ops/op.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/db.h"
-#include "base/text.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 /* A part of the answer: rows of one query with the run's id as ?1. */

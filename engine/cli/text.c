@@ -1,5 +1,5 @@
 /* Tables, JSON and quantities for people. */
-#include "base/text.h"
+#include "cli/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +40,6 @@ static const char *cell(const sak_table *t, int row, int column)
 {
     const char *s = t->cells[row * t->columns + column];
     return s ? s : "";
-}
-
-size_t sak_text_width(const char *s)
-{
-    size_t n = 0;
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xC0) != 0x80;
-    return n;
 }
 
 static void print_csv_cell(const char *s, FILE *f)
@@ -124,26 +116,4 @@ int sak_print_json(json_t *j, FILE *f)
     fputc('\n', f);
     json_decref(j);
     return 0;
-}
-
-void sak_bytes_text(double bytes, char out[32])
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    int u = 0;
-    for (; bytes >= 1024 && u < 4; u++)
-        bytes /= 1024;
-    snprintf(out, 32, u && bytes < 100 ? "%.1f %s" : "%.0f %s", bytes, units[u]);
-}
-
-void sak_seconds_text(double seconds, char out[32])
-{
-    const long s = (long)(seconds + 0.5);
-    if (seconds < 9.95)
-        snprintf(out, 32, "%.1f s", seconds);
-    else if (s < 60)
-        snprintf(out, 32, "%ld s", s);
-    else if (s < 3600)
-        snprintf(out, 32, "%ld min %02ld s", s / 60, s % 60);
-    else
-        snprintf(out, 32, "%ld h %02ld min", s / 3600, s / 60 % 60);
 }

@@ -1,10 +1,11 @@
 /* Small tables and JSON values on stdout, for verbs whose rows do not come from the database. */
-#ifndef SAK_BASE_TEXT_H
-#define SAK_BASE_TEXT_H
+#ifndef SAK_CLI_TEXT_H
+#define SAK_CLI_TEXT_H
 
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/human.h"
 #include "results/store.h"
 
 typedef struct sak_table sak_table;
@@ -17,12 +18,5 @@ void sak_table_close(sak_table *t);
 
 /* Prints and releases j; returns an exit status. */
 int sak_print_json(json_t *j, FILE *f);
-
-/* "1.5 GiB" */
-void sak_bytes_text(double bytes, char out[32]);
-/* "2 h 05 min", "3 min 12 s", "4.2 s" */
-void sak_seconds_text(double seconds, char out[32]);
-/* Characters of UTF-8 text: bytes that begin one. */
-size_t sak_text_width(const char *s);
 
 #endif
