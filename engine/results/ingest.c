@@ -298,6 +298,7 @@ static sak_status read_offset(sak_ingest *g, uint64_t *at, sak_error *err)
     sqlite3_bind_int64(st, 2, g->id.attempt);
     const int rc = sqlite3_step(st);
     *at = SAK_SPOOL_HEADER;
+    g->points_total = 0;
     if (rc == SQLITE_ROW) {
         g->run = sqlite3_column_int64(st, 0);
         if (sqlite3_column_type(st, 1) != SQLITE_NULL) {
@@ -381,10 +382,12 @@ static sak_status batch(sak_ingest *g, uint64_t end, sak_error *err)
     while (found && g->n_points < BATCH_POINTS) {
         sak_record_view rec;
         const uint64_t before = g->reader.at;
+        const size_t points = g->n_points;
         SAK_TRY(sak_spool_next(&g->reader, &rec, &found, err));
         const sak_status status = found ? apply(g, &rec, err) : SAK_OK;
         if (status == SAK_EFORMAT) { /* whole by its checksum, but senseless */
             g->reader.at = before;
+            g->n_points = points;
             g->reader.tail = SAK_TAIL_DAMAGED;
             break;
         }

@@ -13,7 +13,11 @@ static sak_status run_once(sqlite3 *db, sqlite3_stmt *st, const char *doing, sak
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW)
         ;
-    const sak_status status = rc == SQLITE_DONE ? SAK_OK : sak_db_fail(db, err, doing);
+    /* A CHECK that fails is the record's fault: retrying would not help. */
+    const sak_status status = rc == SQLITE_DONE         ? SAK_OK
+                              : rc == SQLITE_CONSTRAINT ? SAK_FAIL(err, SAK_EFORMAT, "%s: %s", doing,
+                                                                   sqlite3_errmsg(db))
+                                                        : sak_db_fail(db, err, doing);
     sqlite3_finalize(st);
     return status;
 }
@@ -267,7 +271,8 @@ sak_status sak_rows_finish(sqlite3 *db, int64_t run, int attempt, sak_fields *f,
 
 static sak_status other_sql(uint32_t type, const char **sql, const char **layout)
 {
-    /* Layout: s a text, i an integer, d a number that is NULL when it is not finite. */
+    /* Layout: s a text, i an integer, n one that is NULL below 0, d a number that is NULL when it is
+     * not finite. */
     switch (type) {
     case SAK_RECORD_PARAM:
         *sql = "INSERT OR REPLACE INTO param(run_id, path, type, num, txt, origin)"
@@ -281,14 +286,14 @@ static sak_status other_sql(uint32_t type, const char **sql, const char **layout
     case SAK_RECORD_EVENT:
         *sql = "INSERT INTO event(run_id, attempt, time_us, level, kind, step, text)"
                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        *layout = "issis";
+        *layout = "issns";
         return SAK_OK;
     case SAK_RECORD_ARTIFACT:
         *sql = "INSERT INTO artifact(run_id, attempt, time_us, kind, path, sha256, bytes)"
                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(run_id, path) DO UPDATE SET"
                " attempt = excluded.attempt, time_us = excluded.time_us, kind = excluded.kind,"
                " sha256 = excluded.sha256, bytes = excluded.bytes";
-        *layout = "isssi";
+        *layout = "isssn";
         return SAK_OK;
     default:
         return SAK_EFORMAT;
@@ -307,12 +312,18 @@ sak_status sak_rows_other(sqlite3 *db, int64_t run, int attempt, uint32_t type, 
     sqlite3_bind_int(st, 2, attempt);
     for (int i = 0; layout[i]; i++) {
         double v;
+        int64_t whole;
         switch (layout[i]) {
         case 's':
             bind_field(st, 3 + i, f);
             break;
         case 'i':
             sqlite3_bind_int64(st, 3 + i, sak_take_i64(f));
+            break;
+        case 'n':
+            whole = sak_take_i64(f);
+            if (whole >= 0)
+                sqlite3_bind_int64(st, 3 + i, whole);
             break;
         default:
             v = sak_take_f64(f);
@@ -324,10 +335,5 @@ sak_status sak_rows_other(sqlite3 *db, int64_t run, int attempt, uint32_t type, 
         sqlite3_finalize(st);
         return bad(err, "short");
     }
-    const int rc = sqlite3_step(st);
-    const sak_status status = rc == SQLITE_DONE             ? SAK_OK
-                              : rc == SQLITE_CONSTRAINT ? bad(err, "forbidden")
-                                                        : sak_db_fail(db, err, "adding a row");
-    sqlite3_finalize(st);
-    return status;
+    return run_once(db, st, "adding a row", err);
 }

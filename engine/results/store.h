@@ -1,7 +1,7 @@
 /* The results database: open, record runs, query.
  *
- * A run never waits for SQLite.  What it logs goes to a buffer, from there (by the run's own writer
- * thread, four times a second) to `spool/<uid>.spool` beside the database, and from the spool (once
+ * A run never waits for SQLite.  What it logs goes to a buffer, from there (by a thread of
+ * the run, four times a second) to `spool/<uid>.spool` beside the database, and from the spool (once
  * a second, points and read offset in one transaction) into the tables.  The spool holds all the run
  * has to say, from its configuration to its last metric, so a killed run loses at most what the
  * buffer held: whoever opens the database next ingests what its spool still holds and marks it lost.
@@ -124,9 +124,11 @@ void sak_run_key(sak_run *r, const char *key, const sak_key_info *info);
  * Names: "router/<task>/level<k>/<expert>" are the mean router weights the `routing` view reads. */
 void sak_run_log(sak_run *r, const char *key, int64_t step, double value);
 
-/* level: "info", "warn" or "error"; kind: a word such as "nan_loss", "checkpoint". */
+/* level: "info", "warn" or "error"; kind: a word such as "nan_loss", "checkpoint"; step: -1 where
+ * none applies. */
 void sak_run_event(sak_run *r, const char *level, const char *kind, int64_t step, const char *text);
-/* kind: "checkpoint", "sheet", …; sha256 may be NULL. */
+/* kind: "checkpoint", "sheet", …; sha256 may be NULL, bytes -1 where unknown.  A path logged again
+ * replaces its earlier row. */
 void sak_run_artifact(sak_run *r, const char *path, const char *sha256, int64_t bytes,
                       const char *kind);
 
