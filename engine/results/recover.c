@@ -86,7 +86,9 @@ static sak_status mark_lost(sqlite3 *db, int64_t run, int attempt, int *lost, sa
     const bool marked = status == SAK_OK && sqlite3_changes(db) > 0;
     if (marked) {
         snprintf(sql, sizeof sql,
-    XX run_id = %" PRId64 " AND n = %d",
+                 "UPDATE attempt SET state = 'lost',"
+                 " ended_us = (SELECT finished_us FROM run WHERE id = run_id)"
+                 " WHERE run_id = %" PRId64 " AND n = %d",
                  run, attempt);
         status = sak_db_exec(db, sql, err);
         if (status == SAK_OK)
