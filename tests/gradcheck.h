@@ -439,6 +439,8 @@ static void gradcheck_compare(gradcheck_run *r, int i)
     for (int64_t k = 0; k < n; k++)
         top = fmax(top, fabs((double)got[k]));
     for (int64_t k = 0; k < n; k++) {
+        if (r->g->quiet && r->g->failures)
+            return;
         /* A step may straddle a kink, or be too small for a steep function: a wrong gradient
          * agrees with none of the three. */
         static const double steps[] = {1e-5, 1e-6, 2e-4};
@@ -535,6 +537,8 @@ static void gradcheck_gradients(gradcheck_run *r)
             gradcheck_matches(r, i, offset, "asked for alone, with acc,");
         }
     gradcheck_guards(r, "backward with acc or a subset");
+    if (r->g->quiet && r->g->failures)
+        return;
     /* last: these run forward again and overwrite save */
     for (int i = 0; i < r->s.n_in; i++)
         if (mask & (1u << i))
@@ -638,7 +642,7 @@ done:
     free(r);
 }
 
-/* Returns the number of failures; tells them on stderr unless quiet. */
+/* Returns the number of failures and tells them on stderr; quiet: stops at the first, silently. */
 static int gradcheck_row(const sak_op *op, int seeds, bool quiet)
 {
     gradcheck g = {.op = op, .quiet = quiet, .kept_unread = op->backward ? op->keep : 0};
@@ -647,7 +651,7 @@ static int gradcheck_row(const sak_op *op, int seeds, bool quiet)
         gradcheck_fail(&g, "has a backward but no cases to check it with");
     for (int k = 0; has_cases && op->cases[k]; k++)
         for (g.seed = 0; g.seed < seeds; g.seed++)
-            for (int mode = 0; mode < 2; mode++) {
+            for (int mode = 0; mode < 2 && !(quiet && g.failures); mode++) {
                 g.training = mode == 0;
                 gradcheck_case(&g, op->cases[k]);
             }

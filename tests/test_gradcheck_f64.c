@@ -149,6 +149,46 @@ static void a_broken_backward_is_caught(void **state)
     }
 }
 
+static int mutant_input;
+
+static void backward_scales_one_input(const sak_opcall *c)
+{
+    original->backward(c);
+    sak_real *dx = c->dx[mutant_input];
+    if (dx && !c->acc[mutant_input])
+        for (int64_t i = 0; i < sak_shape_count(&c->s->x[mutant_input]); i++)
+            dx[i] *= (sak_real)1.01;
+}
+
+/* Or the row's cases say nothing about that input: its gradient is zero, or it never appears. */
+static void each_rows_cases_catch_one_percent_in_each_input(void **state)
+{
+    (void)state;
+    int bad = 0;
+    for (int i = 0; (original = sak_op_at(i)); i++) {
+        if (!original->backward || original->view || !selected(original->name))
+            continue;
+        const int inputs = original->max_in ? original->max_in : original->n_in;
+        for (mutant_input = 0; mutant_input < inputs; mutant_input++) {
+            char name[64];
+            bool rest = false;
+            sak_op mutant = *original;
+            mutant.backward = backward_scales_one_input;
+            if (!gradcheck_wants(original, mutant_input) ||
+                !gradcheck_input_name(original, mutant_input, name, sizeof name, &rest))
+                continue;
+            if (gradcheck_row(&mutant, 1, true) == 0) {
+                fprintf(stderr, "gradcheck: %s: no case notices a gradient of %s that is 1%% off\n",
+                        original->name, name);
+                bad++;
+            }
+            if (rest)
+                break;
+        }
+    }
+    assert_int_equal(bad, 0);
+}
+
 static void a_broken_forward_is_caught(void **state)
 {
     (void)state;
@@ -194,6 +234,7 @@ int main(void)
         cmocka_unit_test(names_are_unique_and_rows_are_documented),
         cmocka_unit_test(every_row_matches_central_differences),
         cmocka_unit_test(a_broken_backward_is_caught),
+        cmocka_unit_test(each_rows_cases_catch_one_percent_in_each_input),
         cmocka_unit_test(a_broken_forward_is_caught),
         cmocka_unit_test(a_row_with_a_backward_but_no_cases_fails),
         cmocka_unit_test(a_case_that_cannot_be_read_fails),
