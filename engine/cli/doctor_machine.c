@@ -6,10 +6,13 @@
 
 #include "base/alloc.h"
 #include "base/pool.h"
+#include "bind/version.h"
 #include "cli/doctor.h"
 #include "cli/text.h"
+#include "data/version.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "results/version.h"
 
 /* First line of a small file such as those of /sys; false when it cannot be read. */
 static bool first_line(const char *path, char *out, int size)
@@ -97,6 +100,9 @@ void sak_doctor_machine(sak_doctor *d)
     processor(d);
     blis(d);
     memory(d);
+    sak_doctor_find(d, SAK_HEALTH_OK, "sqlite", NULL, "%s", sak_sqlite_version());
+    sak_doctor_find(d, SAK_HEALTH_OK, "lua", NULL, "%s", sak_lua_version());
+    sak_doctor_find(d, SAK_HEALTH_OK, "libpng", NULL, "%s", sak_libpng_version());
 }
 
 static double now(void)

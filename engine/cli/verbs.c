@@ -61,6 +61,16 @@ const sak_verb sak_verbs[] = {
      "Tables on screen stop at 1000 rows (--limit), any query after 60 s (--timeout).  --write\n"
      "runs all statements in one transaction and prints nothing.",
      sak_verb_sql},
+    {"verify", "DIR...", 1, -1, "threads json quiet", false,
+     "hold the engine against a reference dump",
+     "Builds the model a dump describes, loads its weights, and compares features, losses,\n"
+     "gradients and parameters after optimiser steps with the stored ones, tensor by tensor.  A\n"
+     "dump is config.json, model.safetensors, inputs.safetensors and expected.safetensors.\n"
+     "\n"
+     "  sak verify ../shared/reference/fixtures/a_s1_two_teachers\n"
+     "\n"
+     "Exit status 1 when a tensor is further off than float rounding explains.",
+     sak_verb_lua},
     {"ops", "[NAME]", 0, 1, "json csv", false, "the operations a script can compute with",
      "Lists every operation with inputs, attributes and their defaults (? marks a required one),\n"
      "equation and meaning; with NAME, one of them in full.  All are functions of tensors in Lua,\n"

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# The command line as a person and as a script meet it: help, suggestions, exit codes, clean pipes.
+# Usage: tests/test_cli.sh path/to/sak
+set -u
+sak=$(realpath "${1:?usage: tests/test_cli.sh path/to/sak}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+unset SAK_DB SAK_ISA
+failed=0
+fail() { echo "FAIL: $*"; failed=1; }
+
+# runs STATUS ARGS…: exit status must match; leaves $work/out and $work/err.
+runs() {
+    local want=$1 got
+    shift
+    "$sak" "$@" >out 2>err </dev/null
+    got=$?
+    [ "$got" -eq "$want" ] || fail "sak $*: exit status $got, expected $want: $(head -c 300 err)"
+}
+says() { grep -qF -- "$2" "$1" || fail "$3: no '$2' in: $(head -c 400 "$1")"; }
+empty() { [ ! -s "$1" ] || fail "$2: $1 should be empty, holds: $(head -c 300 "$1")"; }
+json() {
+    [ -z "$python" ] || $python -m json.tool <out >/dev/null 2>&1 || fail "$1: not JSON: $(head -c 300 out)"
+}
+python=$(command -v python3 || true)
+
+# --- help: from one table, so every verb has a line, a usage and at least one option
+runs 0
+says out "sak run FILE" "sak alone"
+[ "$(grep -c '^  sak ' out)" -eq 5 ] || fail "sak alone shows $(grep -c '^  sak ' out) verbs, not five"
+runs 0 help
+verbs=$(sed -n 's/^  sak \([a-z]*\).*/\1/p' out)
+for v in run check ls show sql ops doctor; do
+    grep -qx "$v" <<<"$verbs" || fail "sak help does not list $v"
+done
+for v in $verbs; do
+    runs 0 "$v" --help
+    says out "usage: sak $v" "sak $v --help"
+    says out "--help" "sak $v --help"
+    cp out first
+    runs 0 help "$v"
+    cmp -s out first || fail "sak help $v differs from sak $v --help"
+done
+runs 0 --help; says out "usage: sak VERB" "sak --help"
+runs 0 --version; says out "sak 0." "sak --version"
+runs 0 run --version; says out "sak 0." "a verb's --version"
+
+# --- wrong usage: exit 2, on stderr, with a remedy
+while IFS='|' read -r args what remedy; do
+    # shellcheck disable=SC2086
+    runs 2 $args
+    empty out "sak $args"
+    says err "error: " "sak $args"
+    says err "$what" "sak $args"
+    says err "$remedy" "sak $args"
+done <<'CASES'
+rnu|unknown verb 'rnu'|did you mean 'sak run'?
+docter|unknown verb 'docter'|did you mean 'sak doctor'?
+zzzzzz|unknown verb 'zzzzzz'|sak help
+experiment.lua|unknown verb|sak run experiment.lua
+help shwo|unknown verb 'shwo'|did you mean 'sak show'?
+ls --jsn|unknown option '--jsn'|did you mean '--json'?
+ls -z|unknown option '-z'|sak help
+ls --set a=1|takes no --set|sak help ls
+ls --json=1|takes no value|--json
+ls --json --csv|exclude each other|--json
+run|needs FILE|usage: sak run FILE
+run a.lua b.lua|takes at most 1 argument|quotes
+run a.lua --set|needs a value|--set PATH=VALUE
+run a.lua --set nothing|names no value|--set path=value
+run a.lua --set =3|names no path|--set path=value
+run a.lua --threads none|must be an integer|none
+run a.lua --threads 0|from 1 to 1024|'0'
+run a.lua -j 2.5|must be an integer|2.5
+sql --timeout -1|must be a number|-1
+sql --db=|empty|--db
+ops sotfmax|no op is named|did you mean 'softmax'?
+completion tcsh|no completion for 'tcsh'|bash
+CASES
+
+# --- no database: says which, and how to get one
+for v in "ls" "show @last" "sql select+1"; do
+    # shellcheck disable=SC2086
+    runs 2 ${v//+/ } --db missing/none.db 2>/dev/null || true
+done
+runs 2 ls --db missing/none.db
+empty out "ls without a database"
+says err "missing/none.db" "ls without a database"
+says err "sak run" "ls without a database"
+[ ! -e missing ] || fail "ls created the folder of a database that is not there"
+SAK_DB=elsewhere.db runs 2 ls; says err "elsewhere.db" "SAK_DB"
+SAK_DB=elsewhere.db runs 2 ls --db given.db; says err "given.db" "--db before SAK_DB"
+
+# --- a fresh database
+runs 0 sql --write --db fresh.db "insert into metric_key(name) values ('val/x,\"y\"')"
+empty out "sql --write"
+export SAK_DB=$work/fresh.db
+runs 0 sql "select name from metric_key"; says out 'val/x,"y"' "what --write wrote"
+runs 0 sql --csv "select name, 1 as one from metric_key"
+says out '"val/x,""y""",1' "CSV quotes"
+runs 0 sql --json "select name, null as n from metric_key"; json "sql --json"
+echo "select 6 * 7 as answer" >query.sql
+"$sak" sql <query.sql >out 2>err || fail "sql from standard input"
+says out 42 "sql from standard input"
+"$sak" sql - --csv <query.sql >out 2>err && says out 42 "sql -"
+runs 2 sql "selct 1"; says err "selct" "a query that does not parse"
+for q in "delete from metric_key" "insert into metric_key(name) values ('z')" "drop table run" \
+         "update metric_key set name = 'z'" "attach 'other.db' as o" "pragma user_version = 9"; do
+    "$sak" sql "$q" >out 2>err && fail "read-only sql ran: $q"
+done
+runs 0 sql --csv "select count(*) from metric_key"; says out 1 "after refused writes"
+[ ! -e other.db ] || fail "a read-only query created a file"
+runs 0 sql --csv --limit 2 "select 1 union all select 2 union all select 3"
+[ "$(grep -c . out)" -eq 3 ] || fail "--limit 2 printed $(($(grep -c . out) - 1)) rows"
+says err "first 2 rows" "--limit"
+began=$SECONDS
+runs 1 sql --timeout 0.2 \
+    "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
+[ $((SECONDS - began)) -lt 20 ] || fail "--timeout 0.2 took $((SECONDS - began)) s"
+runs 0 ls --json; json "ls --json"
+runs 0 ls --csv; says out "run,name," "ls --csv"
+runs 2 show @last; empty out "show without runs"
+echo "this is no database" >text.db
+runs 1 ls --db text.db; says err "text.db" "a file that is no database"
+
+# --- ops: every row of the engine, in every format
+runs 0 ops --csv
+names=$(tail -n +2 out | cut -d, -f1 | tr -d '\r')
+count=$(wc -l <<<"$names")
+[ "$count" -ge 40 ] || fail "ops lists $count rows"
+for op in linear conv2d softmax gelu layer_norm; do
+    grep -qx "$op" <<<"$names" || fail "ops does not list $op"
+done
+runs 0 ops
+[ "$(($(wc -l <out) - 1))" -eq "$count" ] || fail "the table of ops has another number of rows"
+runs 0 ops --json; json "ops --json"
+[ "$(grep -c '"equation"' out)" -eq "$count" ] || fail "ops --json has another number of rows"
+for op in $names; do
+    runs 0 ops "$op"; says out "$op:" "sak ops $op"
+done
+runs 0 ops softmax --json; json "ops NAME --json"
+
+# --- doctor: well on this machine; exit 1 when something is wrong
+runs 0 doctor --threads 1
+for item in cpu kernels blis threads memory results integrity disk speed sqlite lua libpng; do
+    grep -q "^$item " out || fail "doctor says nothing about $item: $(cat out)"
+done
+runs 0 doctor --json; json "doctor --json"
+runs 1 doctor --db text.db; says out "wrong" "doctor with a broken database"
+BLIS_ARCH_TYPE=99 "$sak" doctor >out 2>err </dev/null
+
+# --- completion: what bash makes of it
+runs 0 completion bash
+cat >complete.sh <<'EOS'
+source ./out
+try() { COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _sak; echo "${COMPREPLY[*]}"; }
+[ "$(try sak do)" = doctor ] || echo "do -> $(try sak do)"
+[ "$(try sak ls --js)" = --json ] || echo "ls --js -> $(try sak ls --js)"
+[ "$(try sak ops softm)" = softmax ] || echo "ops softm -> $(try sak ops softm)"
+case " $(try sak run fre) " in *" fresh.db "*) ;; *) echo "run fre -> $(try sak run fre)" ;; esac
+case " $(try sak ls --db fre) " in *" fresh.db "*) ;; *) echo "--db fre -> $(try sak ls --db fre)" ;; esac
+EOS
+wrong=$(bash complete.sh 2>&1)
+[ -z "$wrong" ] || fail "completion: $wrong"
+
+# --- pipes: what cannot be written is an error, not silence
+if [ -e /dev/full ]; then
+    "$sak" ops >/dev/full 2>err && fail "a full disk behind stdout goes unnoticed"
+    says err "standard output" "a full disk behind stdout"
+fi
+
+[ $failed -eq 0 ] && echo "command line: all as documented"
+exit $failed
