@@ -16,14 +16,14 @@ static vec3 warm_or_cold(sak_rng *r, float strength)
 /* Windows and lamps shine with some chance; there is always at least one light. */
 void sak_rooms_light(rooms_scene *s, sak_rng *r)
 {
-    const float soft = r_chance(r, 0.5) ? r_range(r, 0.05, 0.2) : 0.0f;
+    const float soft = r_chance(r, 0.5) ? r_range(r, 0.03, 0.09) : 0.0f;
     for (int i = 0; i < s->objects; i++) {
         const rooms_object *o = &s->object[i];
         const vec3 front = v3(sinf(o->yaw), 0, cosf(o->yaw));
         if (o->cls == SAK_ROOMS_WINDOW && s->material[o->material].glow > 0.0f && r_chance(r, 0.8)) {
             const vec3 at = v3(o->pos.x, o->pos.y + 0.6f, o->pos.z);
             const vec3 colour = warm_or_cold(r, r_range(r, 1.5, 4));
-            add_light(s, v_mad(at, front, 0.3f), colour, 0.25f, i);
+            add_light(s, v_mad(at, front, 0.3f), colour, 0.13f, i);
         } else if (o->cls == SAK_ROOMS_LAMP && s->material[o->material].glow > 0.0f && r_chance(r, 0.8)) {
             const bool hanging = o->pos.y > s->size.y - 0.2f;
             const vec3 at = v3(o->centre.x, hanging ? o->centre.y - o->radius : o->centre.y + 0.7f * o->radius, o->centre.z);

@@ -426,12 +426,14 @@ static void clutter(rooms_builder *b, rooms_dims k, int variant)
         else
             sak_rooms_box(b, v3(0, 0.5f * k.h, 0), v3(hw, 0.5f * k.h, hd), m);
         break;
-    case 1: /* screen, standing on a surface or hanging on a wall */
+    case 1: /* screen, standing on a surface */
+        sak_rooms_box(b, v3(0, 0.02f, 0), v3(0.3f * hw, 0.02f, 0.07f), m);
+        /* fall through */
+    case 4: /* or hanging on a wall */
         sak_rooms_box(b, v3(0, 0.5f * k.h + 0.03f, 0), v3(hw, 0.5f * k.h - 0.03f, 0.025f),
                       sak_rooms_plain(b->s, b->r));
         sak_rooms_box(b, v3(0, 0.5f * k.h + 0.03f, 0.01f), v3(0.94f * hw, 0.5f * k.h - 0.055f, 0.02f),
                       sak_rooms_view(b->s, b->r, 0.94f * hw, 0.5f * k.h - 0.055f, r_range(b->r, 0, 0.7)));
-        sak_rooms_box(b, v3(0, 0.02f, 0), v3(0.3f * hw, 0.02f, 0.07f), m);
         break;
     case 2: /* ball, vase or bin */
         if (r_chance(b->r, 0.4))
@@ -480,6 +482,7 @@ rooms_dims sak_rooms_dims(sak_rng *r, int cls, int variant)
         {SAK_ROOMS_PLANT, 1, 0.2f, 0.35f, 0.2f, 0.35f, 0.25f, 0.5f},
         {SAK_ROOMS_OTHER, 0, 1.2f, 2.4f, 0.9f, 1.7f, 0.012f, 0.02f}, /* rug */
         {SAK_ROOMS_OTHER, 1, 0.5f, 1.2f, 0.16f, 0.18f, 0.35f, 0.7f}, /* screen */
+        {SAK_ROOMS_OTHER, 4, 0.5f, 1.3f, 0.05f, 0.051f, 0.35f, 0.75f}, /* the same on a wall */
         {SAK_ROOMS_OTHER, 2, 0.15f, 0.35f, 0.15f, 0.35f, 0.15f, 0.45f}, /* ball, bin */
         {SAK_ROOMS_OTHER, 3, 0.15f, 0.26f, 0.12f, 0.2f, 0.06f, 0.2f},  /* pile */
     };

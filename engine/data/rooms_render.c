@@ -8,13 +8,18 @@
 
 enum { TILE = 8, SHELL = 0xFF00 }; /* surface ids from SHELL on are faces of the room */
 
+/* Where a prim can be seen: pixels, and a lower bound of its depth. */
+typedef struct extent {
+    float x0, y0, x1, y1, near;
+} extent;
+
 typedef struct render {
     const rooms_scene *s;
     int H, W, tiles_x, tiles_y;
     float focal, cx, cy;
     int *first;          /* tiles + 1 offsets into list */
     uint16_t *list;      /* prims of each tile, nearest bound first */
-    float near[ROOMS_MAX_PRIMS]; /* lower bound of the prim's depth */
+    extent *seen;        /* of each prim */
     uint16_t *surface;   /* H*W prim or SHELL + face */
     float *light;        /* H*W*3 radiance */
 } render;
@@ -27,13 +32,11 @@ static vec3 ray(const render *r, float x, float y) /* pixel coordinates; unit de
 
 /* --- binning ------------------------------------------------------------------------------------- */
 
-typedef struct rect {
-    int x0, y0, x1, y1; /* tiles, inclusive; empty when x0 > x1 */
-} rect;
-
-/* Tiles touched by the oriented box around a prim: its corners, when all are in front. */
-static rect bounds(const render *r, const rooms_prim *p, float *near)
+/* The corners of the oriented box around a prim, when all are in front; a margin of a pixel covers
+ * rounding.  Empty (x0 > x1) when out of sight. */
+static extent bounds(const render *r, const rooms_prim *p)
 {
+    const extent none = {1, 1, 0, 0, 0};
     const rooms_scene *s = r->s;
     const float h = p->shape == ROOMS_CAPSULE ? 1.0f + p->param : 1.0f;
     vec3 axis[3];
@@ -57,59 +60,73 @@ static rect bounds(const render *r, const rooms_prim *p, float *near)
         y0 = fminf(y0, y);
         y1 = fmaxf(y1, y);
     }
-    *near = fmaxf(z0, 0.0f);
     if (z1 <= 0.0f)
-        return (rect){1, 1, 0, 0};
+        return none;
     if (z0 < 0.05f)
-        return (rect){0, 0, r->tiles_x - 1, r->tiles_y - 1};
+        return (extent){0, 0, (float)r->W, (float)r->H, 0};
     if (x1 < -1.0f || y1 < -1.0f || x0 > (float)r->W + 1.0f || y0 > (float)r->H + 1.0f)
-        return (rect){1, 1, 0, 0};
-    const float tx = (float)(r->tiles_x - 1), ty = (float)(r->tiles_y - 1);
-    return (rect){(int)f_clamp((x0 - 1.0f) / TILE, 0, tx), (int)f_clamp((y0 - 1.0f) / TILE, 0, ty),
-                  (int)f_clamp((x1 + 1.0f) / TILE, 0, tx), (int)f_clamp((y1 + 1.0f) / TILE, 0, ty)};
+        return none;
+    return (extent){x0 - 1.0f, y0 - 1.0f, x1 + 1.0f, y1 + 1.0f, z0};
+}
+
+static int tile_of(float pixel, int tiles)
+{
+    return (int)f_clamp(pixel / TILE, 0.0f, (float)(tiles - 1));
 }
 
 static sak_status bin(render *r, sak_error *err)
 {
     const rooms_scene *s = r->s;
     const int tiles = r->tiles_x * r->tiles_y;
-    rect box[ROOMS_MAX_PRIMS];
     uint16_t order[ROOMS_MAX_PRIMS];
     SAK_TRY(sak_alloc((void **)&r->first, (size_t)tiles + 2, sizeof *r->first, err));
+    SAK_TRY(sak_alloc((void **)&r->seen, ROOMS_MAX_PRIMS, sizeof *r->seen, err));
     for (int i = 0; i < s->prims; i++) {
-        box[i] = bounds(r, &s->prim[i], &r->near[i]);
+        r->seen[i] = bounds(r, &s->prim[i]);
         int j = i; /* insertion sort by nearest depth */
-        for (; j > 0 && r->near[order[j - 1]] > r->near[i]; j--)
+        for (; j > 0 && r->seen[order[j - 1]].near > r->seen[i].near; j--)
             order[j] = order[j - 1];
         order[j] = (uint16_t)i;
-        for (int y = box[i].y0; y <= box[i].y1; y++)
-            for (int x = box[i].x0; x <= box[i].x1; x++)
-                r->first[y * r->tiles_x + x + 2]++;
     }
-    for (int i = 0; i < tiles; i++)
-        r->first[i + 2] += r->first[i + 1];
-    SAK_TRY(sak_alloc((void **)&r->list, (size_t)r->first[tiles + 1] + 1, sizeof *r->list, err));
-    for (int k = 0; k < s->prims; k++) {
-        const rect *b = &box[order[k]];
-        for (int y = b->y0; y <= b->y1; y++)
-            for (int x = b->x0; x <= b->x1; x++)
-                r->list[r->first[y * r->tiles_x + x + 1]++] = order[k];
+    for (int pass = 0; pass < 2; pass++) { /* count, then fill: a bucket sort by tile */
+        for (int k = 0; k < s->prims; k++) {
+            const extent *e = &r->seen[order[k]];
+            if (e->x0 > e->x1)
+                continue;
+            const int x0 = tile_of(e->x0, r->tiles_x), x1 = tile_of(e->x1, r->tiles_x);
+            for (int y = tile_of(e->y0, r->tiles_y); y <= tile_of(e->y1, r->tiles_y); y++)
+                for (int x = x0; x <= x1; x++) {
+                    const int t = y * r->tiles_x + x;
+                    if (pass)
+                        r->list[r->first[t + 1]++] = order[k];
+                    else
+                        r->first[t + 2]++;
+                }
+        }
+        if (pass)
+            break;
+        for (int i = 0; i < tiles; i++)
+            r->first[i + 2] += r->first[i + 1];
+        SAK_TRY(sak_alloc((void **)&r->list, (size_t)r->first[tiles + 1] + 1, sizeof *r->list, err));
     }
     return SAK_OK;
 }
 
 /* --- visibility ---------------------------------------------------------------------------------- */
 
-/* Depth of the nearest surface along d, and which one. */
-static float trace(const render *r, int tile, vec3 d, uint16_t *surface)
+/* Depth of the nearest surface seen at pixel coordinates (x, y) along d, and which one. */
+static float trace(const render *r, int tile, float x, float y, vec3 d, uint16_t *surface)
 {
     int face;
     float t = sak_rooms_shell(r->s, r->s->eye, d, &face);
     *surface = (uint16_t)(SHELL + face);
     for (int i = r->first[tile]; i < r->first[tile + 1]; i++) {
         const uint16_t k = r->list[i];
-        if (r->near[k] > t)
+        const extent *e = &r->seen[k];
+        if (e->near > t)
             break;
+        if (x < e->x0 || x > e->x1 || y < e->y0 || y > e->y1)
+            continue;
         const float tk = sak_rooms_hit(&r->s->prim[k], r->s->eye, d, t);
         if (tk < t) {
             t = tk;
@@ -152,9 +169,15 @@ static point surface_at(const render *r, vec3 d, float t, uint16_t surface)
 
 /* --- shading ------------------------------------------------------------------------------------- */
 
+typedef struct caster {
+    vec3 centre;
+    float radius2;
+    uint16_t prim;
+} caster;
+
 typedef struct casters {
     int n;
-    uint16_t prim[ROOMS_MAX_PRIMS];
+    caster of[ROOMS_MAX_PRIMS];
 } casters;
 
 /* Whether a sphere comes within `reach` of the segment from a to a + ab. */
@@ -164,6 +187,21 @@ static bool near_segment(vec3 a, vec3 ab, float inv_len2, vec3 c, float reach)
     const float t = f_clamp(v_dot(ac, ab) * inv_len2, 0.0f, 1.0f);
     const vec3 m = v_mad(ac, ab, -t);
     return v_dot(m, m) < reach * reach;
+}
+
+/* Whether the hull of a ball (c, radius) and a light lies wholly beyond one face of the box around a
+ * shape: tighter than bounding spheres for boards and poles. */
+static bool beyond(const rooms_prim *p, vec3 c, float radius, const rooms_light *l)
+{
+    const vec3 a = rooms_local(p, c), b = rooms_local(p, l->pos);
+    const float from[3] = {a.x, a.y, a.z}, to[3] = {b.x, b.y, b.z}, half[3] = {p->half.x, p->half.y, p->half.z};
+    for (int i = 0; i < 3; i++) {
+        const float face = i == 1 && p->shape == ROOMS_CAPSULE ? 1.0f + p->param : 1.0f;
+        const float near = face + radius / half[i], far = face + l->size / half[i];
+        if ((from[i] > near && to[i] > far) || (from[i] < -near && to[i] < -far))
+            return true;
+    }
+    return false;
 }
 
 /* Shapes that can stand between a light and any point of the ball (c, radius). */
@@ -177,8 +215,9 @@ static void find_casters(const rooms_scene *s, const rooms_light *l, vec3 c, flo
         if (i == l->owner || !near_segment(c, ab, inv, o->centre, o->radius + wide))
             continue;
         for (int k = o->first; k < o->first + o->n; k++)
-            if (near_segment(c, ab, inv, s->prim[k].centre, s->prim[k].radius + wide))
-                out->prim[out->n++] = (uint16_t)k;
+            if (near_segment(c, ab, inv, s->prim[k].centre, s->prim[k].radius + wide) &&
+                !beyond(&s->prim[k], c, radius, l))
+                out->of[out->n++] = (caster){s->prim[k].centre, s->prim[k].radius * s->prim[k].radius, (uint16_t)k};
     }
 }
 
@@ -212,6 +251,26 @@ static float occlusion(const rooms_scene *s, const point *q)
     return open;
 }
 
+/* Whether anything stands on the way from `from` along `to` (squared length d2); *last, the shape that
+ * did so at the pixel before, is tried first. */
+static bool in_shadow(const rooms_scene *s, const casters *cast, vec3 from, vec3 to, float d2, int *last)
+{
+    if (*last >= 0 && sak_rooms_hit(&s->prim[*last], from, to, 1.0f) < 1.0f)
+        return true;
+    for (int k = 0; k < cast->n; k++) {
+        const caster *c = &cast->of[k];
+        const vec3 m = v_sub(c->centre, from);
+        const float b = v_dot(m, to);
+        if ((v_dot(m, m) - c->radius2) * d2 > b * b)
+            continue;
+        if (sak_rooms_hit(&s->prim[c->prim], from, to, 1.0f) < 1.0f) {
+            *last = c->prim;
+            return true;
+        }
+    }
+    return false;
+}
+
 static vec3 shade(const rooms_scene *s, const point *q, vec3 d, float t, float pixel, const casters *cast,
                   uint32_t salt, int *last)
 {
@@ -232,15 +291,7 @@ static vec3 shade(const rooms_scene *s, const point *q, vec3 d, float t, float p
         const float d2 = v_dot(to, to), inv = 1.0f / sqrtf(d2), cosine = v_dot(to, q->n) * inv;
         if (cosine <= 0.0f)
             continue;
-        if (last[i] >= 0 && sak_rooms_hit(&s->prim[last[i]], from, to, 1.0f) < 1.0f)
-            continue;
-        bool dark = false;
-        for (int k = 0; k < cast[i].n && !dark; k++)
-            if (sak_rooms_hit(&s->prim[cast[i].prim[k]], from, to, 1.0f) < 1.0f) {
-                dark = true;
-                last[i] = cast[i].prim[k];
-            }
-        if (dark)
+        if (in_shadow(s, &cast[i], from, to, d2, &last[i]))
             continue;
         sum = v_mad(sum, l->colour, cosine / (0.6f + d2));
         if (q->material->gloss > 0.0f) {
@@ -287,8 +338,9 @@ static void tile(render *r, int tx, int ty, sak_sample *out, casters *cast)
     for (int y = 0; y < ny; y++)
         for (int x = 0; x < nx; x++) {
             const size_t i = (size_t)(y0 + y) * (size_t)r->W + (size_t)(x0 + x);
-            const vec3 d = ray(r, (float)(x0 + x) + 0.5f, (float)(y0 + y) + 0.5f);
-            const float t = trace(r, id, d, &r->surface[i]);
+            const float px = (float)(x0 + x) + 0.5f, py = (float)(y0 + y) + 0.5f;
+            const vec3 d = ray(r, px, py);
+            const float t = trace(r, id, px, py, d, &r->surface[i]);
             point *q = &at[y * TILE + x];
             *q = surface_at(r, d, t, r->surface[i]);
             label(r, out, i, q, t, r->surface[i]);
@@ -314,29 +366,47 @@ static void tile(render *r, int tx, int ty, sak_sample *out, casters *cast)
 
 /* --- from radiance to sRGB ----------------------------------------------------------------------- */
 
-/* Pixels on a surface boundary become the mean of four visibility samples, each taking the colour of
- * the neighbouring pixel on the same surface: geometry is antialiased without shading again. */
+/* Pixels on a surface boundary become the mean of four visibility samples among the surfaces of the
+ * neighbourhood, each with the colour of a pixel there: geometry is antialiased, nothing is shaded
+ * again. */
 static vec3 antialias(const render *r, int x, int y)
 {
     static const float at[4][2] = {{0.375f, 0.125f}, {0.875f, 0.375f}, {0.125f, 0.625f}, {0.625f, 0.875f}};
-    const size_t i = (size_t)y * (size_t)r->W + (size_t)x;
-    const float *own = r->light + 3 * i;
+    const ptrdiff_t i = (ptrdiff_t)y * r->W + x;
     const int x0 = x ? -1 : 0, x1 = x + 1 < r->W ? 1 : 0, y0 = y ? -1 : 0, y1 = y + 1 < r->H ? 1 : 0;
-    bool mixed = false;
+    ptrdiff_t pixel[9] = {i}; /* one of each surface, the own one first */
+    int n = 1;
+    bool shell = r->surface[i] >= SHELL;
     for (int v = y0; v <= y1; v++)
-        for (int u = x0; u <= x1; u++)
-            mixed |= r->surface[i] != r->surface[(ptrdiff_t)i + v * r->W + u];
-    if (!mixed)
+        for (int u = x0; u <= x1; u++) {
+            const ptrdiff_t j = i + v * r->W + u;
+            int k = 0;
+            while (k < n && r->surface[pixel[k]] != r->surface[j])
+                k++;
+            if (k == n)
+                pixel[n++] = j;
+            shell |= r->surface[j] >= SHELL;
+        }
+    const float *own = r->light + 3 * i;
+    if (n == 1)
         return v3(own[0], own[1], own[2]);
     vec3 sum = v3(0, 0, 0);
     for (int k = 0; k < 4; k++) {
-        uint16_t surface;
-        trace(r, y / TILE * r->tiles_x + x / TILE, ray(r, (float)x + at[k][0], (float)y + at[k][1]), &surface);
-        const float *c = own;
-        for (int v = y0; v <= y1 && surface != r->surface[i]; v++)
-            for (int u = x0; u <= x1; u++)
-                if (r->surface[(ptrdiff_t)i + v * r->W + u] == surface)
-                    c = r->light + 3 * ((ptrdiff_t)i + v * r->W + u);
+        const vec3 d = ray(r, (float)x + at[k][0], (float)y + at[k][1]);
+        int face = -1, best = 0;
+        float t = shell ? sak_rooms_shell(r->s, r->s->eye, d, &face) : 1e9f;
+        for (int c = 0; c < n && shell; c++)
+            if (r->surface[pixel[c]] == SHELL + face)
+                best = c;
+        for (int c = 0; c < n; c++) {
+            const uint16_t id = r->surface[pixel[c]];
+            const float tc = id < SHELL ? sak_rooms_hit(&r->s->prim[id], r->s->eye, d, t) : t;
+            if (tc < t) {
+                t = tc;
+                best = c;
+            }
+        }
+        const float *c = r->light + 3 * pixel[best];
         sum = v_add(sum, v3(c[0], c[1], c[2]));
     }
     return v_mul(sum, 0.25f);
@@ -417,6 +487,7 @@ sak_status sak_rooms_render(const rooms_scene *s, sak_sample *out, sak_error *er
         develop(&r, image, out->rgb);
     }
     sak_free(r.first);
+    sak_free(r.seen);
     sak_free(r.list);
     sak_free(r.surface);
     sak_free(r.light);

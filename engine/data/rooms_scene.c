@@ -357,7 +357,7 @@ void sak_rooms_build(rooms_scene *s, sak_rng *r)
     for (int i = r_int(r, k->ceiling_lamp[0], k->ceiling_lamp[1]); i > 0; i--)
         ceiling_lamp(s, r);
     repeat(s, r, k->picture, SAK_ROOMS_PICTURE, 0, hang_one);
-    repeat(s, r, k->screen, SAK_ROOMS_OTHER, 1, hang_one);
+    repeat(s, r, k->screen, SAK_ROOMS_OTHER, 4, hang_one);
     people(s, r);
     for (int i = r_int(r, k->rug[0], k->rug[1]); i > 0; i--)
         rug(s, r);

@@ -248,6 +248,7 @@ vec3 sak_rooms_colour(const rooms_material *m, vec3 p, int axis, float footprint
     const float scale = 1.0f / m->period;
     u = u * scale + m->offset.x;
     v = v * scale + m->offset.y;
-    const float fade = f_clamp(1.6f - 2.5f * footprint * scale, 0.0f, 1.0f);
+    const float finest = m->pattern == ROOMS_FABRIC ? 2.5f : m->pattern == ROOMS_BRICK ? 1.5f : 1.0f;
+    const float fade = f_clamp(1.6f - 2.5f * finest * footprint * scale, 0.0f, 1.0f);
     return v_mix(m->a, m->b, m->turn ? pattern(m, v, u, fade) : pattern(m, u, v, fade));
 }
