@@ -106,7 +106,8 @@ end
 ---@return table outputs [task] (B, H, W, channels)
 function student.heads(nn, mixed, image, c)
   local s = image.shape
-  local h, w = vit.grid(c.stem, { s[2], s[3] })
+  local h, w
+  if c.grid then h, w = c.grid[1], c.grid[2] else h, w = vit.grid(c.stem, { s[2], s[3] }) end
   local outputs = {}
   for _, task in ipairs(c.tasks) do
     local spec = setmetatable({ task = task, h = h, w = w, H = s[2], W = s[3],

@@ -1,0 +1,114 @@
+--- Frozen teachers: an encoder with its own parameters, in inference mode, whose block outputs are
+--- what the student imitates (sak-method.md section 2.2).
+
+local core = require "sak.core"
+local host = require "sak.host"
+local nn = require "sak.nn"
+local vit = require "sak.models.vit"
+local sam = require "sak.models.sam"
+local weights = require "sak.weights"
+
+local teacher = {}
+
+---@class Teacher
+---@field name string
+---@field spec table  the encoder
+---@field width integer
+---@field params userdata
+---@field source string  file of its weights, or "random"
+---@field identity string  what its features depend on: hash of the file
+
+local function encoder_features(kind) return kind == "sam" and sam.features or vit.features end
+
+--- The encoder's shape from a timm ViT file: widths and depths of its tensors.
+local function spec_from_file(shapes, path)
+  local proj = shapes["patch_embed.proj.weight"]
+  if not proj then
+    error(path .. ": no tensor 'patch_embed.proj.weight'; is this a timm ViT?", 0)
+  end
+  local depth = 0
+  while shapes[("blocks.%d.norm1.weight"):format(depth)] do depth = depth + 1 end
+  local width = proj[1]
+  return { kind = "vit", width = width, depth = depth, patch = proj[3],
+    mlp_ratio = shapes["blocks.0.mlp.fc1.weight"][1] / width, qkv_bias = shapes["blocks.0.attn.qkv.bias"] ~= nil,
+    class_token = shapes.cls_token ~= nil, registers = shapes.reg_token and shapes.reg_token[2] or 0,
+    layer_scale = shapes["blocks.0.ls1.gamma"] ~= nil, pre_norm = shapes["norm_pre.weight"] ~= nil,
+    patch_bias = shapes["patch_embed.proj.bias"] ~= nil }
+end
+
+--- Completes a teacher's specification from its file and checks that both agree.
+---@param t table  the resolved teacher
+---@param path string
+---@return Teacher
+function teacher.open(t, path)
+  local spec = {}
+  for k, v in pairs(t) do spec[k] = v end
+  if path ~= "random" then
+    local file <close> = core.safetensors(path)
+    local stored = file:meta "encoder"
+    for k, v in pairs(stored and host.decode(stored) or spec_from_file(file:shapes(), path)) do
+      if spec[k] == nil or stored then spec[k] = v end
+    end
+  end
+  spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or 1e-6
+  spec.heads = spec.heads or spec.width // 64
+  spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
+  return { name = t.name, spec = spec, width = spec.width, params = core.params(0), source = path,
+    weight = t.weight, mean = t.mean, std = t.std,
+    identity = path == "random" and "random" or host.sha256(host.read(path)) }
+end
+
+--- The image as this teacher wants it: its own normalisation and size.
+local function prepare(scope, image, t, later)
+  local m, s = t.mean, t.std
+  local im, is = { 0.485, 0.456, 0.406 }, { 0.229, 0.224, 0.225 }
+  local same = true
+  for k = 1, 3 do same = same and m[k] == im[k] and s[k] == is[k] end
+  if not same then
+    local gain, bias = {}, {}
+    for k = 1, 3 do gain[k], bias[k] = is[k] / s[k], (im[k] - m[k]) / s[k] end
+    local g_name, b_name = "teacher/" .. t.name .. "/gain", "teacher/" .. t.name .. "/bias"
+    image = image * scope:input(g_name, { 3 }) + scope:input(b_name, { 3 })
+    later(function(graph) graph:set(g_name, gain) graph:set(b_name, bias) end)
+  end
+  local size = t.spec.size
+  if size and (t.spec.pad or "none") ~= "none" then return sam.preprocess(image, math.max(size[1], size[2])) end
+  if size then image = image:resize { size = size, mode = "bicubic" } end
+  return image
+end
+
+--- Removes the part of the feature map that saw only padding.
+local function crop(levels, image, padded, t, h, w)
+  local s, p = image.shape, padded.shape
+  local scale = p[2] / math.max(s[2], s[3])
+  local ch = math.min(h, math.ceil(s[2] * scale / t.spec.patch))
+  local cw = math.min(w, math.ceil(s[3] * scale / t.spec.patch))
+  for k, x in ipairs(levels) do levels[k] = x:crop2d { top = 0, left = 0, height = ch, width = cw } end
+  return levels
+end
+
+--- Adds the frozen teacher to a graph; its weights are loaded the first time.
+---@param graph userdata
+---@param image userdata (B, H, W, 3), ImageNet-normalised
+---@param later fun(f: fun(graph: userdata))  registers what must be set once the graph has memory
+---@return userdata[] maps  per level (B, h, w, C_t)
+function teacher.features(graph, image, t, later, inputs)
+  local scope = nn.scope(graph, t.params, { inputs = inputs })
+  local padded = prepare(scope, image, t, later)
+  local levels, h, w = encoder_features(t.spec.kind)(scope, padded, t.spec)
+  if not t.loaded then
+    for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
+    if t.source ~= "random" then
+      local file <close> = core.safetensors(t.source)
+      local s = padded.shape
+      weights.load_encoder(t.params, file, t.spec, { where = t.source, image = { s[2], s[3] },
+        pos_mode = t.spec.kind == "sam" and "bicubic" or "bicubic_antialias", source_grid = t.spec.grid })
+    end
+    t.loaded = true
+  end
+  for k, x in ipairs(levels) do levels[k] = nn.to_map(x, h, w) end
+  if t.spec.pad == "crop" then levels = crop(levels, image, padded, t, h, w) end
+  return levels
+end
+
+return teacher

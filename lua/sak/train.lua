@@ -1,0 +1,79 @@
+--- The step loop, one for every stage: next batch, forward, backward, update, log.
+
+local core = require "sak.core"
+local schedules = require "sak.schedules"
+
+local train = {}
+
+---@class Loop
+---@field name string        stage name, prefix of its metrics
+---@field graph userdata     training graph, planned and allocated
+---@field params userdata
+---@field loader userdata
+---@field stage table        resolved stage
+---@field terms string[]     outputs of the graph to log (one number each)
+---@field after_update? fun(it: integer)
+---@field on_iteration? fun(it: integer)
+
+local function iterations_of(stage, loader)
+  local per_epoch = loader:batches()
+  local n = stage.iterations or math.ceil(stage.epochs * per_epoch)
+  return n, per_epoch
+end
+
+local function optimiser(params, o)
+  local betas = o.betas or { 0.9, 0.999 }
+  return core.optim(params, { kind = o.kind, weight_decay = o.weight_decay, beta1 = betas[1],
+    beta2 = betas[2], eps = o.eps, momentum = o.momentum })
+end
+
+--- A loss or gradient that is not finite ends the run with an event that says where.
+local function check_finite(ctx, loop, it, loss, norm)
+  if loss == loss and norm == norm and math.abs(loss) < math.huge and math.abs(norm) < math.huge then return end
+  local text = ("%s: loss %g, gradient norm %g at iteration %d"):format(loop.name, loss, norm, it)
+  ctx.run:event("error", "not_finite", ctx.step, text)
+  error(text .. "; try a lower learning rate, gradient clipping (clip = 10) or a longer warm-up", 0)
+end
+
+--- Runs all iterations of a stage. Returns false when the user asked to stop.
+---@param ctx table  the run's context
+---@param loop Loop
+function train.run(ctx, loop)
+  local stage, run, graph = loop.stage, ctx.run, loop.graph
+  local iterations, per_epoch = iterations_of(stage, loop.loader)
+  local rate = schedules.make(stage.schedule, stage.optim.lr, { iterations = iterations, batches_per_epoch = per_epoch })
+  local optim = optimiser(loop.params, stage.optim)
+  local progress <close> = core.progress(iterations, loop.name,
+    { per_step = stage.batch, unit = "images", tty = ctx.job.tty, quiet = ctx.job.quiet })
+  local start, flops = core.clock(), graph:flops(true)
+  for it = 0, iterations - 1 do
+    loop.loader:next(graph)
+    local lr, before = rate(it), core.clock()
+    graph:forward(ctx.step)
+    graph:backward(ctx.step)
+    local norm = optim:step(lr, stage.clip or 0)
+    if loop.after_update then loop.after_update(it, iterations) end
+    local loss, seconds = graph:value "loss", core.clock() - before
+    check_finite(ctx, loop, it, loss, norm)
+    local prefix = loop.name .. "/"
+    run:log(prefix .. "loss", ctx.step, loss)
+    for _, term in ipairs(loop.terms) do run:log(prefix .. term, ctx.step, graph:value(term)) end
+    run:log(prefix .. "lr", ctx.step, lr)
+    run:log(prefix .. "grad_norm", ctx.step, norm)
+    run:log(prefix .. "step_s", ctx.step, seconds)
+    run:log(prefix .. "gflops", ctx.step, flops / seconds / 1e9)
+    ctx.step = ctx.step + 1
+    run:tick()
+    progress:update(it + 1, ("loss %.4f  lr %.2g"):format(loss, lr))
+    if loop.on_iteration then loop.on_iteration(it + 1) end
+    if core.interrupted() then return false end
+  end
+  local wall = core.clock() - start
+  run:log(loop.name .. "/images_per_s", ctx.step, iterations * stage.batch / wall)
+  run:log(loop.name .. "/wall_s", ctx.step, wall)
+  run:log(loop.name .. "/loader_wait_s", ctx.step, loop.loader:stats().wait_s)
+  run:flush()
+  return true
+end
+
+return train
