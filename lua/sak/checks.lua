@@ -1,0 +1,278 @@
+--- What must hold between settings.  Each check reads a resolved experiment and reports problems;
+--- settings that were already refused are missing here, so every check tolerates nil.
+local archs = require "sak.archs"
+local host = require "sak.host"
+local resolve = require "sak.resolve"
+
+local checks = {}
+
+local available = {
+  rooms = { "semseg", "depth", "normals", "edge", "sal", "human_parts" },
+}
+--- Folder of each task's labels in the NYUD layout.
+local label_folders = { semseg = "segmentation", depth = "depth", normals = "normals", edge = "edge",
+  sal = "sal", human_parts = "human_parts" }
+
+local function list_of(v)
+  return type(v) == "table" and v or {}
+end
+
+local function names_of(teachers)
+  local names = {}
+  for _, t in ipairs(list_of(teachers)) do
+    if type(t) == "table" and t.name then names[#names + 1] = t.name end
+  end
+  return names
+end
+
+local function encoder(cx, steps, e)
+  if type(e) ~= "table" then
+    return
+  end
+  local function at(key)
+    local result = table.move(steps, 1, #steps, 1, {})
+    result[#result + 1] = key
+    return result
+  end
+  if math.type(e.width) and math.type(e.heads) and e.width % e.heads ~= 0 then
+    local near = e.heads
+    while e.width % near ~= 0 do near = near - 1 end
+    cx.problem(at "heads", ("%d heads do not divide a width of %d"):format(e.heads, e.width),
+      ("heads = %d does"):format(near))
+  end
+  for _, key in ipairs { "out_indices", "global" } do
+    local before = -1
+    for _, index in ipairs(list_of(e[key])) do
+      if e.depth and index and index >= e.depth then
+        cx.problem(at(key), ("%s: there is no block %d in a depth of %d"):format(key, index, e.depth),
+          "blocks are counted from 0")
+      elseif index and index <= before then
+        cx.problem(at(key), ("%s must ascend"):format(key))
+      end
+      before = index or before
+    end
+  end
+  if e.weights and e.weights ~= "random" and cx.files and not host.exists(e.weights) then
+    cx.problem(at "weights", ("%s: no such file"):format(e.weights))
+  end
+end
+
+--- Does an image size fit the patches?  Pixels that do not fill a patch are dropped (2.1).
+local function patches(cx, steps, size, e)
+  if type(size) ~= "table" or type(e) ~= "table" or not e.patch then
+    return
+  end
+  local h, w, p = size[1], size[2], e.patch
+  if h < p or w < p then
+    cx.problem(steps, ("an image of %dx%d is smaller than a patch of %d"):format(h, w, p))
+  elseif h % p ~= 0 or w % p ~= 0 then
+    cx.warning(steps, ("%dx%d is not a multiple of the stem's patch of %d: the last %d rows and %d columns are never seen"):format(
+      h, w, p, h % p, w % p), ("%dx%d is"):format(math.max(1, (h + p // 2) // p) * p,
+      math.max(1, (w + p // 2) // p) * p))
+  end
+end
+
+local function teachers(cx, config)
+  local seen = {}
+  for i, t in ipairs(list_of(config.teachers)) do
+    if t then
+      local steps = { "teachers", i }
+      if t.name and seen[t.name] then
+        cx.problem({ "teachers", i, "name" }, ("two teachers are called '%s'"):format(t.name),
+          "names are keys in the database; give each its own")
+      end
+      seen[t.name or 0] = true
+      if not t.builtin and not t.weights and not t.failed then
+        cx.problem(steps, ("teacher '%s' comes from nowhere"):format(t.name or "?"),
+          'give weights = "file.safetensors", weights = "random", or builtin = "dinov2"')
+      elseif not t.builtin and t.kind ~= "swin" then
+        for _, key in ipairs { "width", "depth", "heads", "patch" } do
+          if t[key] == nil and not t.arch then
+            cx.problem(steps, ("teacher '%s' needs '%s', or arch = \"…\""):format(t.name or "?", key))
+          end
+        end
+      end
+      encoder(cx, steps, t)
+    end
+  end
+end
+
+local function data(cx, steps, d, tasks)
+  if type(d) ~= "table" then
+    return
+  end
+  local function at(key)
+    local result = table.move(steps, 1, #steps, 1, {})
+    result[#result + 1] = key
+    return result
+  end
+  local present = available[d.kind]
+  if d.kind == "folder" and d.root and cx.files then
+    if host.exists(d.root) ~= "folder" then
+      return cx.problem(at "root", ("%s: no such folder"):format(d.root))
+    end
+    for _, split in ipairs { "train", "val" } do
+      local path = ("%s/gt_sets/%s.txt"):format(d.root, d[split] or split)
+      if not host.exists(path) then
+        cx.problem(at(split), ("%s: no such list of images"):format(path))
+      end
+    end
+    present = {}
+    for task, folder in pairs(label_folders) do
+      if host.exists(d.root .. "/" .. folder) then present[#present + 1] = task end
+    end
+    table.sort(present)
+  end
+  if not present or steps[1] ~= "data" then
+    return
+  end
+  for i, task in ipairs(list_of(tasks)) do
+    local found = false
+    for _, name in ipairs(present) do found = found or name == task end
+    if task and not found then
+      cx.problem({ "student", "tasks", i }, ("%s has no labels for '%s'"):format(
+        d.root or d.kind, task), "it has: " .. table.concat(present, ", "))
+    end
+  end
+end
+
+local function student(cx, config)
+  local s = list_of(config.student)
+  local needs_stem = config.model ~= "teacher_heads" and config.model ~= "all_teachers"
+  if needs_stem and not s.stem and config.student and not cx.failed_at "student.stem" then
+    cx.problem({ "student" }, "student needs 'stem': " .. "the encoder everything shares",
+      "stem = sak.vit { … }")
+  end
+  encoder(cx, { "student", "stem" }, s.stem)
+  local width = type(s.stem) == "table" and s.stem.width
+  local adapter = list_of(s.adapter)
+  if width and adapter.rank and adapter.rank > width then
+    cx.problem({ "student", "adapter", "rank" }, ("an adapter of rank %d is wider than the stem (%d)"):format(
+      adapter.rank, width))
+  elseif width and adapter.down_ratio and adapter.down_ratio > width then
+    cx.problem({ "student", "adapter", "down_ratio" }, ("a down ratio of %d leaves no channel of %d"):format(
+      adapter.down_ratio, width))
+  end
+  local experts = #list_of(config.teachers) + 1
+  local router = list_of(s.router)
+  if router.kind == "topk" and router.k and router.k > experts then
+    cx.problem({ "student", "router", "k" }, ("the router keeps %d experts, but there are %d (stem and teachers)"):format(
+      router.k, experts))
+  end
+  local seen = {}
+  for i, task in ipairs(list_of(s.tasks)) do
+    if task and seen[task] then
+      cx.problem({ "student", "tasks", i }, ("task '%s' is listed twice"):format(task))
+    end
+    seen[task] = true
+  end
+  if s.aligner == false and width then
+    for i, t in ipairs(list_of(config.teachers)) do
+      if t and t.width and t.width ~= width then
+        cx.problem({ "student", "aligner" }, ("aligner = false needs equal widths: the student has %d, teacher '%s' %d"):format(
+          width, t.name or i, t.width), 'aligner = "auto"')
+      end
+    end
+  end
+end
+
+--- Names in a map must be teachers (or tasks) of this experiment.
+local function known(cx, steps, map, names, what)
+  for name in pairs(list_of(map)) do
+    local found = false
+    for _, other in ipairs(names) do found = found or other == name end
+    if not found then
+      local at = table.move(steps, 1, #steps, 1, {})
+      at[#at + 1] = name
+      cx.problem(at, ("there is no %s '%s' in this experiment"):format(what, name),
+        resolve.suggestion(name, names), "key")
+    end
+  end
+end
+
+local function stages(cx, config)
+  local teacher_names, tasks = names_of(config.teachers), list_of(list_of(config.student).tasks)
+  local seen = {}
+  for i, stage in ipairs(list_of(config.stages)) do
+    if stage then
+      local steps = { "stages", i }
+      if not stage.epochs and not stage.iterations and not cx.failed_at(("stages[%d]"):format(i)) then
+        cx.problem(steps, ("stages[%d] needs 'epochs' or 'iterations'"):format(i))
+      end
+      if stage.name and seen[stage.name] then
+        cx.problem({ "stages", i, "name" }, ("two stages are called '%s'"):format(stage.name),
+          "give one of them a name of its own")
+      end
+      seen[stage.name or 0] = true
+      local schedule = list_of(stage.schedule)
+      if schedule.warmup and stage.epochs and schedule.warmup >= stage.epochs and stage.epochs > 0
+        and schedule.warmup > 0 then
+        cx.problem({ "stages", i, "schedule", "warmup" }, ("a warm-up of %g epochs does not end within %g epochs"):format(
+          schedule.warmup, stage.epochs))
+      end
+      if (stage.kind == "distill" or stage.kind == "pretrain" and false) and #teacher_names == 0 then
+        cx.problem(steps, "a distill stage needs at least one teacher", 'teachers = { sak.teacher "dinov2" }')
+      elseif (stage.kind == "multitask" or stage.kind == "probe") and #tasks == 0 then
+        cx.problem(steps, ("a %s stage needs at least one task"):format(stage.kind),
+          'tasks = { "semseg", "depth" } in sak.student')
+      end
+      known(cx, { "stages", i, "teachers" }, stage.teachers, teacher_names, "teacher")
+      known(cx, { "stages", i, "weights" }, stage.weights, tasks, "task")
+      known(cx, { "stages", i, "losses" }, stage.losses, tasks, "task")
+      data(cx, { "stages", i, "data" }, stage.data, {})
+    end
+  end
+end
+
+local function model(cx, config)
+  local count = #list_of(config.teachers)
+  if config.model == "teacher_heads" and count ~= 1 then
+    cx.problem({ "model" }, ("teacher_heads is one frozen teacher with heads, but there are %d teachers"):format(count))
+  elseif (config.model == "all_teachers" or config.model == "distill_heads" or config.model == "wide")
+    and count == 0 then
+    cx.problem({ "model" }, ("model '%s' needs teachers"):format(config.model))
+  elseif config.model == "single_task" and #list_of(list_of(config.student).tasks) > 1 then
+    cx.problem({ "model" }, "single_task trains one task at a time, but several are listed",
+      "one run per task: --grid student.tasks=[\"semseg\"],[\"depth\"]")
+  end
+end
+
+--- Everything between settings of an experiment.
+---@param cx sak.Context
+---@param config table
+function checks.experiment(cx, config)
+  teachers(cx, config)
+  student(cx, config)
+  data(cx, { "data" }, config.data, list_of(config.student).tasks)
+  patches(cx, { "data", "size" }, list_of(config.data).size, list_of(config.student).stem)
+  stages(cx, config)
+  model(cx, config)
+end
+
+--- Fills what follows from other settings, once everything has been checked.
+---@param config table
+function checks.complete(config)
+  local schema = require "sak.schema"
+  local s = config.student
+  local stem, adapter = list_of(s.stem), list_of(s.adapter)
+  if stem.width and adapter.down_ratio and not adapter.rank then
+    adapter.rank = stem.width // adapter.down_ratio
+  end
+  if stem.kind == "vit" and not stem.out_indices and stem.depth then
+    stem.out_indices = host.array(archs.levels(stem.depth))
+  end
+  for _, stage in ipairs(config.stages) do
+    if stage.teachers then
+      for _, t in ipairs(config.teachers) do
+        stage.teachers[t.name] = stage.teachers[t.name] or t.weight
+      end
+    end
+    if stage.weights then
+      for _, task in ipairs(s.tasks) do
+        stage.weights[task] = stage.weights[task] or schema.task_weights[task] + 0.0
+      end
+    end
+  end
+end
+
+return checks

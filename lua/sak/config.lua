@@ -1,0 +1,418 @@
+--- From a script and overrides to a frozen configuration: run in the sandbox, checked as a whole,
+--- completed with defaults, hashed.  Precedence: defaults < script < arm < grid < --set.
+local ablation = require "sak.ablation"
+local checks = require "sak.checks"
+local diagnose = require "sak.diagnose"
+local freeze = require "sak.freeze"
+local host = require "sak.host"
+local override = require "sak.override"
+local resolve = require "sak.resolve"
+local script = require "sak.script"
+
+local config = {}
+
+---@class sak.LoadOptions
+---@field grid? string[]  --grid arguments, "path=4,8,16"
+---@field files? table<string, string>  texts by path, read instead of the disk (replay)
+---@field seeds? integer[]  of a sweep, instead of the script's
+
+---@class sak.Loaded
+---@field kind "experiment"|"ablation"
+---@field name string
+---@field resolved table  plain data with every default filled in
+---@field functions table<string, function>  by path, where resolved has { ["$lua"] = … }
+---@field runtime table  settings that do not change results: threads
+---@field json string  canonical JSON of resolved
+---@field config_sha256 string
+---@field group_sha256 string  the same without the seed
+---@field params {path: string, value: any, origin: string}[]  leaves of resolved
+---@field sources sak.Source[]
+---@field warnings sak.Diagnostic[]
+---@field trials? (sak.Trial|sak.Loaded)[]  of an ablation
+
+--- Where a setting was given: an override, or a place in a script.
+local function place(job, steps, want)
+  for i = #job.applied, 1, -1 do
+    local change = job.applied[i]
+    local inside = #change.steps <= #steps
+    for n, step in ipairs(change.steps) do
+      inside = inside and step == steps[n]
+    end
+    if inside and change.source.at then
+      local at = change.source.at
+      local path = table.move(at.steps, 1, #at.steps, 1, {})
+      table.move(steps, #change.steps + 1, #steps, #path + 1, path)
+      return { document = at.document, steps = path, want = want, origin = change.source.origin }
+    elseif inside and change.source.origin == "set" then
+      return { prefix = "--set " .. change.source.text .. ": ", origin = "set" }
+    end
+  end
+  return { document = job.document, steps = steps, want = want }
+end
+
+local function add(job, severity, steps, message, help, want)
+  local at = place(job, steps, want)
+  local d = { severity = severity, message = (at.prefix or "") .. message, help = help,
+    path = diagnose.path(steps) }
+  if at.document then
+    d.file, d.line, d.col = at.document:locate(at.steps, at.want)
+  end
+  job.report:add(d)
+end
+
+--- The context that resolve.lua and checks.lua work in.
+local function context(job)
+  local failed = {}
+  local cx = { functions = {}, derived = {}, files = job.files == nil }
+  function cx.problem(steps, message, help, want)
+    failed[diagnose.path(steps)] = true
+    add(job, "error", steps, message, help, want)
+  end
+  function cx.warning(steps, message, help)
+    add(job, "warning", steps, message, help)
+  end
+  function cx.failed_at(prefix)
+    for path in pairs(failed) do
+      if path:sub(1, #prefix) == prefix then return true end
+    end
+    return false
+  end
+  function cx.freeze(f)
+    return freeze.func(f, job.report.texts, job.dir)
+  end
+  return cx
+end
+
+local function canonical(resolved)
+  local json = host.encode(resolved)
+  local seed = resolved.seed
+  resolved.seed = nil
+  local group = host.encode(resolved)
+  resolved.seed = seed
+  return json, host.sha256(json), host.sha256(group)
+end
+
+--- Origin of every leaf: default, script, arm, grid or set.
+local function origins(job, tree, resolved)
+  local params = freeze.leaves(resolved)
+  local given, by_path = {}, {}
+  for _, leaf in ipairs(freeze.leaves(freeze.plain(tree, job.report.texts, job.dir))) do
+    given[leaf.path] = true
+  end
+  for _, change in ipairs(job.applied) do
+    by_path[#by_path + 1] = { path = diagnose.path(change.steps), origin = change.source.origin }
+  end
+  for _, leaf in ipairs(params) do
+    leaf.origin = given[leaf.path] and "script" or "default"
+    if leaf.origin == "default" then
+      for path in leaf.path:gmatch "()[.%[]" do
+        if given[leaf.path:sub(1, path - 1)] then leaf.origin = "script" end
+      end
+    end
+    for _, change in ipairs(by_path) do
+      if leaf.path == change.path or (leaf.path:sub(1, #change.path) == change.path
+        and leaf.path:find("^[.%[]", #change.path + 1) and leaf.origin ~= "default") then
+        leaf.origin = change.origin
+      end
+    end
+  end
+  return params
+end
+
+--- A base tree with changes, resolved; nil if anything is wrong.
+---@param base {tree: table, document: sak.Document, dir: string}
+---@param changes sak.Change[]
+---@param report sak.Report
+---@param files? table
+---@return sak.Loaded?
+local function experiment(base, changes, report, files)
+  local tree = freeze.copy(base.tree)
+  local job = { report = report, document = base.document, applied = {}, dir = base.dir, files = files }
+  local before = #report.list
+  for _, change in ipairs(changes) do
+    local steps, message, help = override.apply(tree, change)
+    if steps then
+      job.applied[#job.applied + 1] = { steps = steps, source = change }
+    elseif change.at then
+      local d = { message = ("%s: %s"):format(change.text, message), help = help }
+      d.file, d.line, d.col = change.at.document:locate(change.at.steps, "key")
+      report:add(d)
+    else
+      report:add { message = ("--set %s: %s"):format(change.text, message), help = help }
+    end
+  end
+  local cx = context(job)
+  local type = { t = "spec", family = "experiment" }
+  local resolved = resolve.value(cx, type, tree, {})
+  if resolved then
+    resolve.derive(cx, resolved, host.guard)
+    checks.experiment(cx, resolved)
+  end
+  for i = before + 1, #report.list do
+    if report.list[i].severity == "error" then return nil end
+  end
+  if not resolved or report:failed() then
+    return nil
+  end
+  checks.complete(resolved)
+  resolved.kind = "experiment"
+  local runtime = { threads = resolved.threads }
+  resolved.threads = nil
+  local json, config_sha256, group_sha256 = canonical(resolved)
+  return { kind = "experiment", name = resolved.name, resolved = resolved, functions = cx.functions,
+    runtime = runtime, json = json, config_sha256 = config_sha256, group_sha256 = group_sha256,
+    params = origins(job, tree, resolved) }
+end
+
+-- Reading -----------------------------------------------------------------------------------------
+
+local function folder(path)
+  return path:match "^(.*/)[^/]*$" or ""
+end
+
+--- What a script file returned, as a snapshot with its document; nil after a report.
+local function read(loader, report, path)
+  local ok, value = loader:run_file(path)
+  if not ok then
+    report:add_lua(value, loader.texts[path] and path or nil)
+    return nil
+  end
+  local mark = type(value) == "table" and host.marked(value)
+  local kind = mark and mark.kind
+  if kind ~= "experiment" and kind ~= "ablation" then
+    report:add { file = path, message = ("the script must return an experiment, got %s"):format(
+      diagnose.shown(value)), help = 'end it with: return sak.experiment "name" { … }' }
+    return nil
+  end
+  local problems = {}
+  local tree = freeze.snapshot(value, function(steps, message)
+    problems[#problems + 1] = { steps = table.move(steps, 1, #steps, 1, {}), message = message }
+  end)
+  local document = diagnose.document(tree, loader.texts)
+  for _, p in ipairs(problems) do
+    local d = { message = (#p.steps > 0 and diagnose.path(p.steps) .. ": " or "") .. p.message }
+    d.file, d.line, d.col = document:locate(p.steps)
+    report:add(d)
+  end
+  if #problems > 0 then
+    return nil
+  end
+  return { tree = tree, document = document, dir = folder(path), kind = kind, path = path }
+end
+
+--- --set and --grid arguments.
+local function parse(loader, report, overrides, grids)
+  local changes, axes = {}, {}
+  local function evaluate(text)
+    local ok, value = loader:run("local sak = require 'sak' return " .. text, "=--set", "")
+    if not ok then
+      return false, (value:gsub("^%-%-set:%d+: ", ""))
+    end
+    local bad
+    local tree = freeze.snapshot(value, function(_, message) bad = bad or message end)
+    return not bad, bad or tree
+  end
+  for _, text in ipairs(overrides or {}) do
+    local change, message = override.parse(text, evaluate)
+    if change then
+      changes[#changes + 1] = change
+    else
+      report:add { message = ("--set %s: %s"):format(text, message) }
+    end
+  end
+  for _, text in ipairs(grids or {}) do
+    local path, values = override.grid(text)
+    if path then
+      axes[path] = values
+    else
+      report:add { message = ("--grid %s: %s"):format(text, values) }
+    end
+  end
+  return changes, axes
+end
+
+--- The base of an ablation: its own script, or an experiment inside it.
+local function base_of(loader, report, read_result, document)
+  local raw = read_result.tree.base
+  if type(raw) == "table" then
+    return { tree = raw, document = diagnose.document(raw, loader.texts), dir = read_result.dir }
+  end
+  local dir = read_result.dir
+  local candidates = { raw, dir .. raw, dir .. "../" .. raw }
+  local path
+  for _, candidate in ipairs(candidates) do
+    local there = loader.files and loader.files[candidate] or
+      (not loader.files and host.exists(candidate) == "file")
+    path = path or there and candidate or nil
+  end
+  if not path then
+    local d = { message = ("base: %s: no such file"):format(raw) }
+    d.file, d.line, d.col = document:locate { "base" }
+    report:add(d)
+    return nil
+  end
+  local base = read(loader, report, path)
+  if base and base.kind ~= "experiment" then
+    local d = { message = ("base: %s is not an experiment"):format(raw) }
+    d.file, d.line, d.col = document:locate { "base" }
+    report:add(d)
+    return nil
+  end
+  return base
+end
+
+local ablation_fields = { base = true, arms = true, grid = true, seeds = true, objective = true,
+  question = true }
+
+--- Warns when --set fixes what is swept: the sweep would compare equal things.
+local function warn_pinned(report, pinned, arms, axes)
+  for _, change in ipairs(pinned) do
+    local path = override.show(change.steps)
+    for _, axis in ipairs(axes) do
+      if ablation.covers(path, axis.path) then
+        report:add { severity = "warning", path = path,
+          message = ("--set %s pins '%s', which the grid sweeps"):format(change.text, axis.path) }
+      end
+    end
+    for _, arm in ipairs(arms) do
+      for _, c in ipairs(arm.changes) do
+        if ablation.covers(path, c.text) then
+          report:add { severity = "warning", path = path,
+            message = ("--set %s pins '%s', which arm '%s' sets"):format(change.text, c.text, arm.name) }
+        end
+      end
+    end
+    if path == "seed" then
+      report:add { severity = "warning", path = path,
+        message = ("--set %s pins the seed: all replicates will be the same run"):format(change.text) }
+    end
+  end
+end
+
+--- Resolves an ablation and every trial of it.
+local function load_ablation(loader, report, found, changes, options)
+  local own, pinned = {}, {}
+  for _, change in ipairs(changes) do
+    local list = ablation_fields[change.steps[1]] and own or pinned
+    list[#list + 1] = change
+  end
+  local job = { report = report, document = found.document, applied = {}, dir = found.dir,
+    files = options.files }
+  for _, change in ipairs(own) do
+    local steps, message, help = override.apply(found.tree, change, "ablation")
+    if steps then
+      job.applied[#job.applied + 1] = { steps = steps, source = change }
+    else
+      report:add { message = ("--set %s: %s"):format(change.text, message), help = help }
+    end
+  end
+  local cx = context(job)
+  local inline = type(found.tree.base) == "table" and found.tree.base
+  local raw = freeze.copy(found.tree)
+  if inline then raw.base = "inline" end
+  local resolved = resolve.value(cx, { t = "spec", family = "ablation" }, raw, {})
+  if report:failed() or not resolved then
+    return nil
+  end
+  local names = {}
+  for i, arm in ipairs(resolved.arms) do
+    if names[arm.name] then
+      cx.problem({ "arms", i, "name" }, ("two arms are called '%s'"):format(arm.name))
+    end
+    names[arm.name] = true
+  end
+  for path, values in pairs(options.axes) do
+    resolved.grid[path] = values
+  end
+  resolved.seeds = options.seeds and host.array(options.seeds) or resolved.seeds
+  local arms, axes = ablation.parts(resolved, found.document, function(steps, message, want)
+    cx.problem(steps, message, nil, want)
+  end)
+  local base = base_of(loader, report, found, found.document)
+  if not base or report:failed() then
+    return nil
+  end
+  warn_pinned(report, pinned, arms, axes)
+  local trials = {}
+  for i, trial in ipairs(ablation.expand(arms, axes, resolved.seeds, pinned)) do
+    local loaded = experiment(base, trial.changes, report, options.files)
+    if loaded then
+      for key, value in pairs(loaded) do trial[key] = value end
+      trials[i] = trial
+    elseif #report.list > 50 then
+      break
+    end
+  end
+  if report:failed() then
+    return nil
+  end
+  local runtime = { threads = resolved.threads }
+  resolved.threads = nil
+  local plain = freeze.plain(resolved, report.texts, found.dir)
+  plain.kind = "ablation"
+  for _, key in ipairs { "arms", "seeds" } do host.array(plain[key]) end
+  if inline then plain.base = freeze.plain(inline, report.texts, found.dir) end
+  local base_loaded = experiment(base, pinned, report, options.files)
+  if not base_loaded then
+    return nil
+  end
+  plain.base_sha256 = base_loaded.group_sha256
+  local json = host.encode(plain)
+  return { kind = "ablation", name = resolved.name, resolved = plain, functions = {},
+    runtime = runtime, json = json, config_sha256 = host.sha256(json),
+    group_sha256 = host.sha256(json), params = {}, trials = trials, base = base, report = report }
+end
+
+--- Loads a script; on any error returns nil and all diagnostics.
+---@param path string
+---@param overrides? string[]  --set arguments
+---@param options? sak.LoadOptions
+---@return sak.Loaded? loaded
+---@return sak.Diagnostic[]? diagnostics
+function config.load(path, overrides, options)
+  options = options or {}
+  local loader = script.loader(options.files)
+  local report = diagnose.report(loader.texts)
+  local changes, axes = parse(loader, report, overrides, options.grid)
+  local found = read(loader, report, path)
+  local loaded
+  if found and not report:failed() or found and found.kind == "experiment" then
+    if found.kind == "experiment" and next(axes) then
+      local tree = host.mark({ name = found.tree.name, base = found.tree }, "ablation", path, 1)
+      found = { kind = "ablation", dir = found.dir, tree = tree,
+        document = diagnose.document(tree, loader.texts) }
+    end
+    if found.kind == "experiment" then
+      loaded = experiment(found, changes, report, options.files)
+    else
+      loaded = load_ablation(loader, report, found, changes,
+        { files = options.files, axes = axes, seeds = options.seeds })
+    end
+  end
+  if not loaded or report:failed() then
+    return nil, report:sort()
+  end
+  loaded.sources = loader.sources
+  loaded.warnings = report:sort()
+  return loaded
+end
+
+--- A further trial of a loaded ablation: the base with changes, as a sampler proposes them.
+---@param loaded sak.Loaded
+---@param values table<string, any>  path -> value
+---@return sak.Loaded? trial
+---@return sak.Diagnostic[]? diagnostics
+function config.trial(loaded, values)
+  local report, changes = diagnose.report(loaded.report.texts), {}
+  for path, value in pairs(values) do
+    changes[#changes + 1] =
+      { op = "set", steps = assert(override.path(path)), value = value, origin = "grid", text = path }
+  end
+  table.sort(changes, function(a, b) return a.text < b.text end)
+  local trial = experiment(loaded.base, changes, report)
+  return trial, not trial and report:sort() or nil
+end
+
+config.format = diagnose.format
+
+return config

@@ -1,0 +1,240 @@
+--- The standard library as scripts see it: no files, processes, time, randomness or addresses, no
+--- way to reach trusted code, and no call that works for long without Lua noticing.
+local host = require "sak.host"
+
+local safelib = {}
+
+local LARGEST = 100000000 -- steps that one library call may take
+
+local function refuse(format, ...)
+  error(string.format(format, ...), 3)
+end
+
+--- tostring without addresses, which differ from run to run.
+local function safe_tostring(v)
+  local kind = type(v)
+  if kind == "string" or kind == "number" or kind == "boolean" or kind == "nil" then
+    return tostring(v)
+  end
+  local meta = kind == "table" and debug.getmetatable(v)
+  local method = type(meta) == "table" and rawget(meta, "__tostring")
+  if type(method) == "function" then
+    local text = method(v)
+    return type(text) == "string" and text or kind
+  end
+  return kind
+end
+
+--- Keys in a fixed order: numbers, then texts, then the rest as the table has them.
+local function sorted_keys(t)
+  local numbers, texts, others = {}, {}, {}
+  for k in next, t do
+    local list = type(k) == "number" and numbers or type(k) == "string" and texts or others
+    list[#list + 1] = k
+  end
+  table.sort(numbers)
+  table.sort(texts)
+  table.move(texts, 1, #texts, #numbers + 1, numbers)
+  return table.move(others, 1, #others, #numbers + 1, numbers)
+end
+
+--- pairs in a fixed order, so that what a script builds does not depend on hash seeds.
+local function safe_pairs(t)
+  local meta = type(t) == "table" and debug.getmetatable(t)
+  local method = type(meta) == "table" and rawget(meta, "__pairs")
+  if method then
+    return method(t)
+  end
+  local keys, i = sorted_keys(t), 0
+  return function()
+    repeat
+      i = i + 1
+    until keys[i] == nil or rawget(t, keys[i]) ~= nil
+    if keys[i] ~= nil then
+      return keys[i], rawget(t, keys[i])
+    end
+  end, t, nil
+end
+
+local function safe_next(t, key)
+  if key ~= nil then
+    refuse "next(t, key) is not available to scripts; use pairs"
+  end
+  local first = sorted_keys(t)[1]
+  if first ~= nil then
+    return first, rawget(t, first)
+  end
+end
+
+local allowed = {}
+for name in ("index newindex call tostring eq lt le add sub mul div mod pow unm idiv band bor bxor "
+  .. "bnot shl shr concat pairs metatable name"):gmatch "%a+" do
+  allowed["__" .. name] = true
+end
+
+local function safe_setmetatable(t, meta)
+  for key in next, type(meta) == "table" and meta or {} do
+    if type(key) == "string" and key:sub(1, 2) == "__" and not allowed[key] then
+      refuse("a metatable with %s is not available to scripts", key)
+    end
+  end
+  return setmetatable(t, meta)
+end
+
+local function safe_getmetatable(t)
+  return type(t) == "table" and getmetatable(t) or nil
+end
+
+--- xpcall whose handler runs after the fact: inside Lua's own, no limit is checked.
+local function safe_xpcall(f, handler, ...)
+  local results = table.pack(pcall(f, ...))
+  if results[1] then
+    return table.unpack(results, 1, results.n)
+  end
+  return false, handler(results[2])
+end
+
+local function safe_load(chunk, name, _, env, default)
+  if type(chunk) ~= "string" then
+    refuse("load takes text, got a %s", type(chunk))
+  end
+  local title = type(name) == "string" and name:gsub("^[@=]", "") or "load"
+  return host.compile(chunk, "=" .. title, type(env) == "table" and env or default)
+end
+
+-- Text --------------------------------------------------------------------------------------------
+
+local text = {}
+for _, name in ipairs { "byte", "char", "len", "lower", "upper", "reverse", "sub" } do
+  text[name] = string[name]
+end
+
+function text.rep(s, n, sep)
+  local unit = #s + #(sep or "")
+  if unit == 0 or n <= 0 then
+    return ""
+  end
+  local limit = host.limits()
+  if host.guarded() and n > limit / unit then
+    refuse("string.rep: %.3g MB of text is more than a script may hold (%d MiB)", n * unit / 1e6,
+      limit // 1048576)
+  end
+  return string.rep(s, n, sep)
+end
+
+function text.format(form, ...)
+  if type(form) == "string" and string.find(string.gsub(form, "%%%%", ""), "%%[^%a]*p") then
+    refuse "string.format: %%p shows addresses, which differ from run to run"
+  end
+  local values = table.pack(...)
+  for i = 1, values.n do
+    local kind = type(values[i])
+    if kind ~= "number" and kind ~= "string" then
+      values[i] = safe_tostring(values[i])
+    end
+  end
+  return string.format(form, table.unpack(values, 1, values.n))
+end
+
+--- Lua's matcher backtracks: n characters and q repetitions can take n^(q+1) steps, in C, where no
+--- instruction is counted.
+local function check_pattern(s, pattern)
+  if not host.guarded() or type(s) ~= "string" or type(pattern) ~= "string" then
+    return
+  end
+  local repeats = select(2, string.gsub(pattern, "[*+%-]", ""))
+    + select(2, string.gsub(pattern, "%%b", ""))
+  if #s > 64 and (#s + 1.0) ^ (repeats + 1) > LARGEST then
+    error(string.format("matching %q against %d characters could take too long in a script",
+      string.sub(pattern, 1, 60), #s), 3)
+  end
+end
+
+for _, name in ipairs { "find", "match", "gmatch", "gsub" } do
+  local original = string[name]
+  text[name] = function(s, pattern, a, b)
+    if not (name == "find" and b) then
+      check_pattern(s, pattern)
+    end
+    return original(s, pattern, a, b)
+  end
+end
+
+-- The environment -----------------------------------------------------------------------------------
+
+local function copy(t)
+  local result = {}
+  for k, v in next, t do
+    result[k] = v
+  end
+  return result
+end
+
+local list = copy(table)
+
+function list.move(from, first, last, to, into)
+  if host.guarded() and math.type(first) and math.type(last) and last - first > 1000000 then
+    refuse "table.move of more than a million elements is not available to scripts"
+  end
+  return table.move(from, first, last, to, into or from)
+end
+
+local numbers = copy(math)
+numbers.random, numbers.randomseed = nil, nil
+
+local reasons = {
+  os = "scripts have no access to the operating system",
+  io = "scripts have no access to files",
+  debug = "scripts have no debug library",
+  package = "scripts load modules with require only",
+  dofile = "use require for modules beside the script",
+  loadfile = "use require for modules beside the script",
+  coroutine = "scripts have no coroutines",
+  collectgarbage = "scripts do not control the collector",
+  warn = "use print",
+}
+
+--- Methods of text values go through the safe library too; scripts cannot reach this table itself.
+local function protect_text()
+  debug.setmetatable("", { __index = copy(text), __metatable = false })
+end
+
+--- A fresh set of globals for one script.
+---@param require fun(name: string): any
+---@return table
+function safelib.environment(require)
+  protect_text()
+  local env = {
+    assert = assert, error = error, ipairs = ipairs, pcall = pcall, rawequal = rawequal,
+    rawget = rawget, rawlen = rawlen, rawset = rawset, select = select, tonumber = tonumber,
+    type = type, _VERSION = _VERSION,
+    pairs = safe_pairs, next = safe_next, tostring = safe_tostring, xpcall = safe_xpcall,
+    setmetatable = safe_setmetatable, getmetatable = safe_getmetatable, require = require,
+    string = copy(text), table = copy(list), math = copy(numbers), utf8 = copy(utf8),
+  }
+  env._G = env
+  env.load = function(chunk, name, mode, globals)
+    return safe_load(chunk, name, mode, globals, env)
+  end
+  env.print = function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do
+      parts[i] = safe_tostring(parts[i])
+    end
+    host.note(table.concat(parts, "\t", 1, parts.n))
+  end
+  env.math.random = function()
+    refuse "math.random is not available to scripts: a configuration must be the same every time"
+  end
+  return setmetatable(env, {
+    __index = function(_, name)
+      if reasons[name] then
+        error(("'%s' is not available to scripts: %s"):format(name, reasons[name]), 2)
+      end
+      error(("there is no variable '%s'"):format(safe_tostring(name)), 2)
+    end,
+    __metatable = false,
+  })
+end
+
+return safelib
