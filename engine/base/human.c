@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-void sak_bytes_text(double bytes, char out[32])
+void sak_human_bytes(double bytes, char out[32])
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
     int u = 0;
@@ -12,7 +12,7 @@ void sak_bytes_text(double bytes, char out[32])
     snprintf(out, 32, u && bytes < 100 ? "%.1f %s" : "%.0f %s", bytes, units[u]);
 }
 
-void sak_seconds_text(double seconds, char out[32])
+void sak_human_seconds(double seconds, char out[32])
 {
     const long s = (long)(seconds + 0.5);
     if (seconds < 9.95)
@@ -25,7 +25,7 @@ void sak_seconds_text(double seconds, char out[32])
         snprintf(out, 32, "%ld h %02ld min", s / 3600, s / 60 % 60);
 }
 
-size_t sak_text_width(const char *s)
+size_t sak_human_width(const char *s)
 {
     size_t n = 0;
     for (; *s; s++)

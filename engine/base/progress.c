@@ -93,7 +93,7 @@ void sak_progress_text(const sak_progress *p, double seconds, size_t width, char
         snprintf(piece, sizeof piece, "%lld", (long long)p->done);
     add(out, size, piece);
     if (v > 0 && p->total > p->done) {
-        sak_seconds_text((double)(p->total - p->done) / v, time);
+        sak_human_seconds((double)(p->total - p->done) / v, time);
         snprintf(piece, sizeof piece, "%s left", time);
         add(out, size, piece);
     }
@@ -153,7 +153,7 @@ void sak_progress_close(sak_progress *p)
         return;
     const double seconds = now() - p->start;
     char time[32], rate[64] = "", of[32] = "";
-    sak_seconds_text(seconds, time);
+    sak_human_seconds(seconds, time);
     if (p->total > 0 && p->done != p->total)
         snprintf(of, sizeof of, "/%lld", (long long)p->total);
     if (p->per_step > 0 && seconds > 0)

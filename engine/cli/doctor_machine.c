@@ -70,13 +70,13 @@ static void memory(sak_doctor *d)
 {
     char total[32], available[32], limit[32] = "", line[128];
     const double bytes = meminfo("MemTotal"), free_bytes = meminfo("MemAvailable");
-    sak_bytes_text(bytes, total);
-    sak_bytes_text(free_bytes, available);
+    sak_human_bytes(bytes, total);
+    sak_human_bytes(free_bytes, available);
     const double cap = first_line("/sys/fs/cgroup/memory.max", line, sizeof line)
                            ? strtod(line, NULL) /* "max" reads as 0 */
                            : 0;
     if (cap > 0 && cap < bytes)
-        sak_bytes_text(cap, limit);
+        sak_human_bytes(cap, limit);
     if (bytes > 0)
         sak_doctor_find(d, free_bytes < 1e9 ? SAK_HEALTH_WARN : SAK_HEALTH_OK, "memory",
                         free_bytes < 1e9 ? "close other programs, or lower batch sizes "

@@ -33,7 +33,7 @@ static void disk(sak_doctor *d, const char *folder)
     if (statvfs(folder, &v) != 0)
         return;
     const double bytes = (double)v.f_bavail * (double)v.f_frsize;
-    sak_bytes_text(bytes, free_text);
+    sak_human_bytes(bytes, free_text);
     sak_doctor_find(d,
                     bytes < 100e6 ? SAK_HEALTH_WRONG : bytes < 1e9 ? SAK_HEALTH_WARN : SAK_HEALTH_OK,
                     "disk",
@@ -73,7 +73,7 @@ static void contents(sak_doctor *d, sak_store *s, const sak_options *o)
     struct stat file;
     char size[32] = "?";
     if (stat(o->db, &file) == 0)
-        sak_bytes_text((double)file.st_size, size);
+        sak_human_bytes((double)file.st_size, size);
     if (st != SAK_OK)
         sak_doctor_find(d, SAK_HEALTH_WRONG, "results", NULL, "%s: %s", o->db, err.msg);
     else

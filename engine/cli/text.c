@@ -64,12 +64,12 @@ static void print_aligned(const sak_table *t, FILE *f)
         for (int c = 0; c < t->columns; c++) {
             size_t width = 0;
             for (int i = 0; i < t->rows; i++)
-                if (sak_text_width(cell(t, i, c)) > width)
-                    width = sak_text_width(cell(t, i, c));
+                if (sak_human_width(cell(t, i, c)) > width)
+                    width = sak_human_width(cell(t, i, c));
             const char *s = cell(t, r, c);
             if (*s) {
                 fprintf(f, "%*s%s", (int)pad, "", s);
-                pad = width - sak_text_width(s) + 2;
+                pad = width - sak_human_width(s) + 2;
             } else {
                 pad += width + 2;
             }
