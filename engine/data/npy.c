@@ -200,13 +200,14 @@ static sak_status parse(const char *path, const unsigned char *p, size_t size, f
         return BAD("%s: elements of type '%s'; only <f4, <f8 and |u1 are read", path, h.descr);
     int64_t n = 1;
     bool overflow = false, empty = false;
-    for (int i = 0; i < h.shape.n; i++) {
-        empty |= h.shape.d[i] == 0;
-        overflow |= __builtin_mul_overflow(n, h.shape.d[i], &n);
+    for (int i = 0; i < h.shape.n; i++) { /* without the zeros, so that their place is no matter */
+        const int64_t d = h.shape.d[i];
+        empty |= d == 0;
+        overflow |= __builtin_mul_overflow(n, d ? d : 1, &n);
     }
     n = empty ? 0 : n;
     const size_t room = size - start - length;
-    if ((overflow && !empty) || (uint64_t)n > room / width || (uint64_t)n * width != room)
+    if (overflow || (uint64_t)n > room / width || (uint64_t)n * width != room)
         return BAD("%s: shape %s of %s does not fit its %zu bytes of data", path,
                    SAK_SHAPE_TEXT(&h.shape), h.descr, room);
     SAK_TRY(sak_alloc((void **)out, (size_t)n, sizeof **out, err));

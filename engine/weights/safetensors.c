@@ -70,9 +70,11 @@ static sak_status parse_shape(sak_st_tensor *t, const json_t *v, const char *pat
         t->shape.d[i] = dim;
         empty |= dim == 0;
     }
-    for (size_t i = 0; i < n && !empty; i++)
-        if (__builtin_mul_overflow(t->count, t->shape.d[i], &t->count) || t->count > INT64_MAX / 8)
+    for (size_t i = 0; i < n; i++) { /* without the zeros, so that their place is no matter */
+        const int64_t d = t->shape.d[i] ? t->shape.d[i] : 1;
+        if (__builtin_mul_overflow(t->count, d, &t->count) || t->count > INT64_MAX / 8)
             return BAD("%s: tensor '%s': its number of elements overflows", path, t->name);
+    }
     if (empty)
         t->count = 0;
     return SAK_OK;
