@@ -19,8 +19,8 @@ typedef struct codec {
     png_infop info;
     FILE *file;
     jmp_buf jump;
-    char why[256];     /* libpng's words */
-    uint8_t *raw;      /* rows as libpng gives them */
+    char why[256]; /* libpng's words */
+    uint8_t *raw;  /* rows as libpng gives them */
     png_bytep *rows;
     int H, W, channels, depth, colour;
 } codec;
@@ -42,7 +42,8 @@ static void on_read(png_structp png, png_bytep to, size_t n)
 {
     codec *c = png_get_io_ptr(png);
     if (fread(to, 1, n, c->file) != n)
-        png_error(png, ferror(c->file) ? "the file cannot be read" : "the file ends too early (truncated)");
+        png_error(png, ferror(c->file) ? "the file cannot be read"
+                                       : "the file ends too early (truncated)");
 }
 
 static void on_write(png_structp png, png_bytep from, size_t n)
@@ -72,7 +73,8 @@ static sak_status start(codec *c, const char *path, sak_error *err)
 {
     c->file = fopen(path, "rb");
     if (!c->file)
-        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path, strerror(errno));
+        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path,
+                        strerror(errno));
     uint8_t head[8];
     const size_t n = fread(head, 1, sizeof head, c->file);
     if (ferror(c->file))
@@ -83,7 +85,8 @@ static sak_status start(codec *c, const char *path, sak_error *err)
         return SAK_FAIL(err, SAK_EFORMAT, "%s: not a PNG file%s", path,
                         head[0] == 0xFF && head[1] == 0xD8 ? " but a JPEG" : "");
     if (n < sizeof head)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: invalid PNG: the file ends too early (truncated)", path);
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: invalid PNG: the file ends too early (truncated)",
+                        path);
     c->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, c, on_error, on_warning);
     c->info = c->png ? png_create_info_struct(c->png) : NULL;
     if (!c->info)
@@ -140,7 +143,8 @@ static bool read_pixels(codec *c)
 static sak_status invalid(const codec *c, const char *path, sak_error *err)
 {
     if (strstr(c->why, "exceeds user limit"))
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: larger than %d pixels on a side", path, SAK_PNG_MAX_SIDE);
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: larger than %d pixels on a side", path,
+                        SAK_PNG_MAX_SIDE);
     return SAK_FAIL(err, SAK_EFORMAT, "%s: invalid PNG: %s", path, c->why);
 }
 
@@ -162,26 +166,32 @@ static void convert(const codec *c, uint8_t *out, int channels)
     for (size_t i = 0; i < n && channels == 3; i++)
         out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = p[i];
     for (size_t i = 0; i < n && channels == 1; i++) /* PIL's integer luma */
-        out[i] = (uint8_t)((p[3 * i] * 19595u + p[3 * i + 1] * 38470u + p[3 * i + 2] * 7471u + 0x8000u) >> 16);
+        out[i] = (uint8_t)((p[3 * i] * 19595u + p[3 * i + 1] * 38470u + p[3 * i + 2] * 7471u +
+                            0x8000u) >>
+                           16);
 }
 
 static sak_status check_labels(const codec *c, const char *path, sak_error *err)
 {
     if (c->colour & PNG_COLOR_MASK_COLOR && c->colour != PNG_COLOR_TYPE_PALETTE)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: a label image must be grey or have a palette, this one is %s", path,
+        return SAK_FAIL(err, SAK_EFORMAT,
+                        "%s: a label image must be grey or have a palette, this one is %s", path,
                         c->colour & PNG_COLOR_MASK_ALPHA ? "RGBA" : "RGB");
     if (c->depth == 16)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: a label image must have at most 8 bits, this one has 16", path);
+        return SAK_FAIL(err, SAK_EFORMAT,
+                        "%s: a label image must have at most 8 bits, this one has 16", path);
     return SAK_OK;
 }
 
-static sak_status decode(codec *c, const char *path, sak_png_mode mode, uint8_t **out, sak_error *err)
+static sak_status decode(codec *c, const char *path, sak_png_mode mode, uint8_t **out,
+                         sak_error *err)
 {
     SAK_TRY(start(c, path, err));
     if (!read_header(c))
         return invalid(c, path, err);
     if ((int64_t)c->H * c->W > SAK_PNG_MAX_PIXELS)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: %dx%d is more than %d pixels", path, c->H, c->W, SAK_PNG_MAX_PIXELS);
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: %dx%d is more than %d pixels", path, c->H, c->W,
+                        SAK_PNG_MAX_PIXELS);
     if (mode == SAK_PNG_LABEL)
         SAK_TRY(check_labels(c, path, err));
     if (!set_transforms(c, mode))
@@ -200,7 +210,8 @@ static sak_status decode(codec *c, const char *path, sak_png_mode mode, uint8_t 
     return SAK_OK;
 }
 
-sak_status sak_png_read(const char *path, sak_png_mode mode, uint8_t **out, int *H, int *W, sak_error *err)
+sak_status sak_png_read(const char *path, sak_png_mode mode, uint8_t **out, int *H, int *W,
+                        sak_error *err)
 {
     *out = NULL;
     codec c = {0};
@@ -246,7 +257,8 @@ static sak_status encode(codec *c, const uint8_t *pixels, const char *path, sak_
 {
     SAK_TRY(sak_alloc((void **)&c->rows, (size_t)c->H, sizeof *c->rows, err));
     for (int y = 0; y < c->H; y++)
-        c->rows[y] = (png_bytep)(uintptr_t)(pixels + (size_t)y * (size_t)c->W * (size_t)c->channels);
+        c->rows[y] =
+            (png_bytep)(uintptr_t)(pixels + (size_t)y * (size_t)c->W * (size_t)c->channels);
     c->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, c, on_error, on_warning);
     c->info = c->png ? png_create_info_struct(c->png) : NULL;
     sak_status st = SAK_OK;
@@ -259,11 +271,14 @@ static sak_status encode(codec *c, const uint8_t *pixels, const char *path, sak_
     return st;
 }
 
-sak_status sak_png_write(const char *path, const uint8_t *pixels, int H, int W, int channels, sak_error *err)
+sak_status sak_png_write(const char *path, const uint8_t *pixels, int H, int W, int channels,
+                         sak_error *err)
 {
     static atomic_uint serial;
-    if (H < 1 || W < 1 || H > SAK_PNG_MAX_SIDE || W > SAK_PNG_MAX_SIDE || (channels != 1 && channels != 3))
-        return SAK_FAIL(err, SAK_EINVAL, "%s: cannot write %dx%d pixels of %d channels as PNG", path, H, W, channels);
+    if (H < 1 || W < 1 || H > SAK_PNG_MAX_SIDE || W > SAK_PNG_MAX_SIDE ||
+        (channels != 1 && channels != 3))
+        return SAK_FAIL(err, SAK_EINVAL, "%s: cannot write %dx%d pixels of %d channels as PNG",
+                        path, H, W, channels);
     char aside[4096];
     const unsigned number = atomic_fetch_add(&serial, 1);
     const int n = snprintf(aside, sizeof aside, "%s.%ld-%u.tmp", path, (long)getpid(), number);

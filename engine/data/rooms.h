@@ -5,10 +5,9 @@
  * alone says nothing about the class; shape, position and context do.
  *
  * Edge: a pixel is 1 when a 4-neighbour has another class or instance and is not nearer.
- * Saliency: the people, when one covers at least 0.4% of the image; else the object with the largest
- * area x centrality, and up to two more that come within 60% of it.  Room shell, windows, doors
- * and class 0 are never salient.
- * Opened with sak_rooms_open, declared in dataset.h. */
+ * Saliency: the people, when one covers at least 0.4% of the image; else the object with the
+ * largest area x centrality, and up to two more that come within 60% of it.  Room shell, windows,
+ * doors and class 0 are never salient. Opened with sak_rooms_open, declared in dataset.h. */
 #ifndef SAK_DATA_ROOMS_H
 #define SAK_DATA_ROOMS_H
 

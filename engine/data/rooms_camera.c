@@ -20,19 +20,24 @@ void sak_rooms_light(rooms_scene *s, sak_rng *r)
     for (int i = 0; i < s->objects; i++) {
         const rooms_object *o = &s->object[i];
         const vec3 front = v3(sinf(o->yaw), 0, cosf(o->yaw));
-        if (o->cls == SAK_ROOMS_WINDOW && s->material[o->material].glow > 0.0f && r_chance(r, 0.8)) {
+        if (o->cls == SAK_ROOMS_WINDOW && s->material[o->material].glow > 0.0f &&
+            r_chance(r, 0.8)) {
             const vec3 at = v3(o->pos.x, o->pos.y + 0.6f, o->pos.z);
             const vec3 colour = warm_or_cold(r, r_range(r, 1.5, 4));
             add_light(s, v_mad(at, front, 0.3f), colour, 0.13f, i);
-        } else if (o->cls == SAK_ROOMS_LAMP && s->material[o->material].glow > 0.0f && r_chance(r, 0.8)) {
+        } else if (o->cls == SAK_ROOMS_LAMP && s->material[o->material].glow > 0.0f &&
+                   r_chance(r, 0.8)) {
             const bool hanging = o->pos.y > s->size.y - 0.2f;
-            const vec3 at = v3(o->centre.x, hanging ? o->centre.y - o->radius : o->centre.y + 0.7f * o->radius, o->centre.z);
+            const vec3 at =
+                v3(o->centre.x, hanging ? o->centre.y - o->radius : o->centre.y + 0.7f * o->radius,
+                   o->centre.z);
             const float strength = hanging ? 3.0f : 1.5f, level = r_range(r, 0.6, 1.4);
             add_light(s, at, warm_or_cold(r, strength * level), soft, i);
         }
     }
     if (!s->lights || r_chance(r, 0.25)) {
-        const float x = r_range(r, 0.15, 0.85), y = r_range(r, 0.08, 0.5), z = r_range(r, 0.15, 0.85);
+        const float x = r_range(r, 0.15, 0.85), y = r_range(r, 0.08, 0.5),
+                    z = r_range(r, 0.15, 0.85);
         const vec3 colour = warm_or_cold(r, r_range(r, 2, 4));
         add_light(s, v3(x * s->size.x, s->size.y - y, z * s->size.z), colour, soft, -1);
     }
@@ -49,8 +54,8 @@ static void look(rooms_scene *s, vec3 eye, vec3 at, float roll)
     s->up = v_mad(v_mul(up, c), right, -n);
 }
 
-/* Worth of the present view by an 8 x 6 grid of rays: many objects and classes, nothing too close, and
- * a view that is not mostly wall. */
+/* Worth of the present view by an 8 x 6 grid of rays: many objects and classes, nothing too close,
+ * and a view that is not mostly wall. */
 static float worth(const rooms_scene *s)
 {
     bool object[ROOMS_MAX_OBJECTS] = {false}, cls[SAK_ROOMS_CLASSES] = {false};
@@ -82,7 +87,9 @@ static float worth(const rooms_scene *s)
             score -= 0.2f;
         if (!hit || t > 20.0f)
             continue;
-        score += hit->cls == SAK_ROOMS_PERSON ? 0.25f : hit->cls == SAK_ROOMS_OTHER || hit->cls == SAK_ROOMS_WALL ? 0.0f : 0.1f;
+        score += hit->cls == SAK_ROOMS_PERSON                                ? 0.25f
+                 : hit->cls == SAK_ROOMS_OTHER || hit->cls == SAK_ROOMS_WALL ? 0.0f
+                                                                             : 0.15f;
         if (!object[hit->object])
             score += 0.6f;
         if (!cls[hit->cls])
@@ -97,8 +104,8 @@ static bool inside_something(const rooms_scene *s, vec3 p, float margin)
 {
     for (int i = 0; i < s->objects; i++) {
         const rooms_aabb *b = &s->object[i].space;
-        if (p.x > b->lo.x - margin && p.x < b->hi.x + margin && p.y > b->lo.y - margin && p.y < b->hi.y + margin &&
-            p.z > b->lo.z - margin && p.z < b->hi.z + margin)
+        if (p.x > b->lo.x - margin && p.x < b->hi.x + margin && p.y > b->lo.y - margin &&
+            p.y < b->hi.y + margin && p.z > b->lo.z - margin && p.z < b->hi.z + margin)
             return true;
     }
     return false;

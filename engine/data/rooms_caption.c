@@ -1,28 +1,47 @@
 /* Captions: what is visible, said in a fixed vocabulary, e.g.
- * "a bright living room with a red sofa , two chairs and a person in blue standing near window , sofa
- * left of window".  An object counts from 0.3% of the image on; groups come by visible area. */
+ * "a bright living room with a red sofa , two chairs and a person in blue standing near window ,
+ * sofa left of window".  An object counts from 0.3% of the image on; groups come by visible area.
+ */
 #include <string.h>
 
 #include "data/rooms_scene.h"
 
 enum word {
-    PAD, A, AND, COMMA, WITH, IN, ON, OF, NEAR, LEFT, RIGHT, FRONT, BEHIND, BRIGHT, DARK, ROOM,
-    TYPES,                        /* 6, in the order of the recipes of rooms_scene.c */
-    COLOURS = TYPES + 6,          /* in the order of the palette of rooms_texture.c */
+    PAD,
+    A,
+    AN,
+    AND,
+    COMMA,
+    WITH,
+    IN,
+    ON,
+    OF,
+    NEAR,
+    LEFT,
+    RIGHT,
+    FRONT,
+    BEHIND,
+    BRIGHT,
+    DARK,
+    ROOM,
+    TYPES,                            /* 6, in the order of the recipes of rooms_scene.c */
+    COLOURS = TYPES + 6,              /* in the order of the palette of rooms_texture.c */
     COUNTS = COLOURS + ROOMS_COLOURS, /* two … five, many */
-    POSES = COUNTS + 5,           /* rooms_pose */
-    NOUNS = POSES + 4,            /* of the classes from TABLE on, singular and plural */
+    POSES = COUNTS + 5,               /* rooms_pose */
+    NOUNS = POSES + 4,                /* of the classes from TABLE on, singular and plural */
     WORDS = NOUNS + 2 * (SAK_ROOMS_CLASSES - SAK_ROOMS_TABLE)
 };
 
 static const char *const words[] = {
-    "", "a", "and", ",", "with", "in", "on", "of", "near", "left", "right", "front", "behind", "bright", "dark", "room",
-    "bedroom", "living", "office", "kitchen", "storage", "hall",
-    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "white", "grey", "black", "teal",
-    "two", "three", "four", "five", "many",
-    "standing", "walking", "sitting", "lying",
-    "table", "tables", "chair", "chairs", "sofa", "sofas", "bed", "beds", "cabinet", "cabinets", "lamp", "lamps",
-    "picture", "pictures", "window", "windows", "door", "doors", "person", "people", "box", "boxes", "plant", "plants"};
+    "",         "a",        "an",      "and",     ",",       "with",     "in",     "on",
+    "of",       "near",     "left",    "right",   "front",   "behind",   "bright", "dark",
+    "room",     "bedroom",  "living",  "office",  "kitchen", "storage",  "hall",   "red",
+    "orange",   "yellow",   "green",   "blue",    "purple",  "pink",     "brown",  "white",
+    "grey",     "black",    "teal",    "two",     "three",   "four",     "five",   "many",
+    "standing", "walking",  "sitting", "lying",   "table",   "tables",   "chair",  "chairs",
+    "sofa",     "sofas",    "bed",     "beds",    "cabinet", "cabinets", "lamp",   "lamps",
+    "picture",  "pictures", "window",  "windows", "door",    "doors",    "person", "people",
+    "box",      "boxes",    "plant",   "plants"};
 
 _Static_assert(sizeof words / sizeof *words == WORDS, "the words and their numbers must agree");
 
@@ -128,6 +147,11 @@ static int colour_of(const rooms_scene *s, int object)
     return COLOURS + s->material[s->object[object].material].colour;
 }
 
+static int article(int word)
+{
+    return strchr("aeiou", words[word][0]) ? AN : A;
+}
+
 /* Pose and place of a person: "sitting on sofa", "standing near window". */
 static void posture(const rooms_scene *s, const seen *of, int person, phrase *p)
 {
@@ -147,7 +171,8 @@ static void posture(const rooms_scene *s, const seen *of, int person, phrase *p)
             nearest = i;
         }
     }
-    say(p, nearest < 0 ? (const int[8]){pose} : (const int[8]){pose, NEAR, noun(s->object[nearest].cls, false)});
+    say(p, nearest < 0 ? (const int[8]){pose}
+                       : (const int[8]){pose, NEAR, noun(s->object[nearest].cls, false)});
 }
 
 static void tell_group(const rooms_scene *s, const seen *of, const group *g, phrase *p)
@@ -159,7 +184,8 @@ static void tell_group(const rooms_scene *s, const seen *of, const group *g, phr
     else if (g->cls == SAK_ROOMS_PICTURE || g->cls == SAK_ROOMS_WINDOW)
         say(p, (const int[8]){A, noun(g->cls, false)});
     else
-        say(p, (const int[8]){A, colour_of(s, g->object), noun(g->cls, false)});
+        say(p, (const int[8]){article(colour_of(s, g->object)), colour_of(s, g->object),
+                              noun(g->cls, false)});
     if (g->count == 1 && g->cls == SAK_ROOMS_PERSON)
         posture(s, of, g->object, p);
 }
@@ -194,10 +220,10 @@ void sak_rooms_caption(const rooms_scene *s, sak_sample *out)
     phrase p = {out->caption, 0};
     look(s, out, of);
     const int all = gather(s, of, g), n = all < GROUPS ? all : GROUPS;
-    say(&p, (const int[8]){A});
-    if (s->exposure > 0.31f || s->exposure < 0.2f)
-        say(&p, (const int[8]){s->exposure > 0.31f ? BRIGHT : DARK});
-    say(&p, s->type == LIVING || s->type == 4 ? (const int[8]){TYPES + s->type, ROOM} : (const int[8]){TYPES + s->type});
+    const int mood = s->exposure > 0.31f ? BRIGHT : s->exposure < 0.2f ? DARK : PAD;
+    say(&p, (const int[8]){mood ? A : article(TYPES + s->type), mood});
+    say(&p, s->type == LIVING || s->type == 4 ? (const int[8]){TYPES + s->type, ROOM}
+                                              : (const int[8]){TYPES + s->type});
     for (int i = 0; i < n; i++) {
         say(&p, (const int[8]){i == 0 ? WITH : i == n - 1 ? AND : COMMA});
         tell_group(s, of, &g[i], &p);

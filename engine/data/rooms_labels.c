@@ -1,4 +1,5 @@
-/* Labels derived from rendered ones: edges from classes and instances, saliency by a stated rule. */
+/* Labels derived from rendered ones: edges from classes and instances, saliency by a stated rule.
+ */
 #include <string.h>
 
 #include "data/rooms_scene.h"
@@ -45,7 +46,8 @@ void sak_rooms_saliency(const rooms_scene *s, sak_sample *out)
     bool chosen[256] = {false};
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++) {
-            const float u = 2.0f * ((float)x + 0.5f) / (float)W - 1.0f, v = 2.0f * ((float)y + 0.5f) / (float)H - 1.0f;
+            const float u = 2.0f * ((float)x + 0.5f) / (float)W - 1.0f,
+                        v = 2.0f * ((float)y + 0.5f) / (float)H - 1.0f;
             const int id = out->instance[y * W + x];
             area[id]++;
             score[id] += 1.0f / (1.0f + 3.0f * (u * u + v * v));

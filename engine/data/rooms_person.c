@@ -1,5 +1,5 @@
-/* People: a jointed figure of ellipsoids and capsules with the six parts as labels.  Lengths are for
- * a height of 1.75 m and scaled; poses vary in every joint. */
+/* People: a jointed figure of ellipsoids and capsules with the six parts as labels.  Lengths are
+ * for a height of 1.75 m and scaled; poses vary in every joint. */
 #include "data/rooms_scene.h"
 
 typedef struct figure {
@@ -31,10 +31,14 @@ static vec3 hang(float swing, float out, float side)
 /* One arm from the shoulder; raise: 0 hangs, 1 held forward, 2 raised, 3 hand on the hip. */
 static void arm(const figure *f, vec3 shoulder, float side, int raise)
 {
-    static const float lo[4][4] = {{-0.35f, 0.06f, 0.0f, 0.0f}, {0.3f, 0.0f, 0.7f, -0.2f},
-                                   {1.7f, 0.1f, 0.0f, 0.0f}, {-0.35f, 0.55f, 0.3f, -1.0f}};
-    static const float hi[4][4] = {{0.35f, 0.25f, 0.5f, 0.1f}, {0.9f, 0.25f, 1.6f, 0.1f},
-                                   {2.9f, 0.6f, 0.7f, 0.3f}, {-0.1f, 0.8f, 0.6f, -0.7f}};
+    static const float lo[4][4] = {{-0.35f, 0.06f, 0.0f, 0.0f},
+                                   {0.3f, 0.0f, 0.7f, -0.2f},
+                                   {1.7f, 0.1f, 0.0f, 0.0f},
+                                   {-0.35f, 0.55f, 0.3f, -1.0f}};
+    static const float hi[4][4] = {{0.35f, 0.25f, 0.5f, 0.1f},
+                                   {0.9f, 0.25f, 1.6f, 0.1f},
+                                   {2.9f, 0.6f, 0.7f, 0.3f},
+                                   {-0.1f, 0.8f, 0.6f, -0.7f}};
     float a[4];
     for (int i = 0; i < 4; i++)
         a[i] = r_range(f->b->r, lo[raise][i], hi[raise][i]);
@@ -50,7 +54,8 @@ static void leg(const figure *f, vec3 hip, vec3 knee, vec3 ankle)
 {
     limb(f, SAK_ROOMS_UPPER_LEG, hip, knee, 0.08f, f->trousers);
     limb(f, SAK_ROOMS_LOWER_LEG, knee, ankle, 0.058f, f->shorts ? f->skin : f->trousers);
-    blob(f, SAK_ROOMS_LOWER_LEG, v_add(ankle, v3(0, -0.03f * f->k, 0.07f * f->k)), v3(0.05f, 0.045f, 0.13f), f->shoes);
+    blob(f, SAK_ROOMS_LOWER_LEG, v_add(ankle, v3(0, -0.03f * f->k, 0.07f * f->k)),
+         v3(0.05f, 0.045f, 0.13f), f->shoes);
 }
 
 static void head(const figure *f, vec3 neck, vec3 up)
@@ -61,19 +66,23 @@ static void head(const figure *f, vec3 neck, vec3 up)
     blob(f, SAK_ROOMS_HEAD, c, v3(0.082f, 0.115f, 0.098f), f->skin);
     const int hair = sak_rooms_plain(b->s, b->r);
     if (r_chance(b->r, 0.9))
-        blob(f, SAK_ROOMS_HEAD, v_add(c, v3(0, 0.035f * f->k, -0.022f * f->k)), v3(0.093f, 0.1f, 0.093f), hair);
+        blob(f, SAK_ROOMS_HEAD, v_add(c, v3(0, 0.035f * f->k, -0.022f * f->k)),
+             v3(0.093f, 0.1f, 0.093f), hair);
     if (r_chance(b->r, 0.35)) /* long hair */
-        blob(f, SAK_ROOMS_HEAD, v_add(c, v3(0, -0.08f * f->k, -0.06f * f->k)), v3(0.09f, 0.15f, 0.05f), hair);
+        blob(f, SAK_ROOMS_HEAD, v_add(c, v3(0, -0.08f * f->k, -0.06f * f->k)),
+             v3(0.09f, 0.15f, 0.05f), hair);
 }
 
 static void torso(const figure *f, vec3 hip, vec3 chest, float broad)
 {
     const vec3 mid = v_mul(v_add(hip, chest), 0.5f);
-    blob(f, SAK_ROOMS_TORSO, v_mad(mid, v_sub(chest, hip), 0.14f), v3(0.18f * broad, 0.29f, 0.125f), f->shirt);
-    limb(f, SAK_ROOMS_TORSO, v_add(chest, v3(-0.12f * f->k * broad, 0, 0)), v_add(chest, v3(0.12f * f->k * broad, 0, 0)),
-         0.075f, f->shirt);
-    limb(f, SAK_ROOMS_TORSO, v_add(hip, v3(-0.06f * f->k, 0.04f * f->k, 0)), v_add(hip, v3(0.06f * f->k, 0.04f * f->k, 0)),
-         0.11f, r_chance(f->b->r, 0.5) ? f->shirt : f->trousers);
+    blob(f, SAK_ROOMS_TORSO, v_mad(mid, v_sub(chest, hip), 0.14f), v3(0.18f * broad, 0.29f, 0.125f),
+         f->shirt);
+    limb(f, SAK_ROOMS_TORSO, v_add(chest, v3(-0.12f * f->k * broad, 0, 0)),
+         v_add(chest, v3(0.12f * f->k * broad, 0, 0)), 0.075f, f->shirt);
+    limb(f, SAK_ROOMS_TORSO, v_add(hip, v3(-0.06f * f->k, 0.04f * f->k, 0)),
+         v_add(hip, v3(0.06f * f->k, 0.04f * f->k, 0)), 0.11f,
+         r_chance(f->b->r, 0.5) ? f->shirt : f->trousers);
 }
 
 void sak_rooms_person(rooms_builder *b, float height, rooms_pose pose, float seat)
@@ -87,10 +96,12 @@ void sak_rooms_person(rooms_builder *b, float height, rooms_pose pose, float sea
     f.shorts = r_chance(b->r, 0.2);
     const float k = f.k, broad = r_range(b->r, 0.88, 1.12);
     const bool sit = pose == ROOMS_SITTING;
-    const float hip_y = sit ? seat + 0.09f * k : 0.9f * k, lean = r_range(b->r, -0.14, sit ? 0.25 : 0.1);
+    const float hip_y = sit ? seat + 0.09f * k : 0.9f * k,
+                lean = r_range(b->r, -0.14, sit ? 0.25 : 0.1);
     const vec3 hip = v3(0, hip_y, 0), up = v3(0, cosf(lean), sinf(lean));
     const vec3 chest = v_mad(hip, up, 0.49f * k);
-    const float stride = pose == ROOMS_WALKING ? r_range(b->r, 0.3, 0.55) : r_range(b->r, 0.0, 0.12);
+    const float stride =
+        pose == ROOMS_WALKING ? r_range(b->r, 0.3, 0.55) : r_range(b->r, 0.0, 0.12);
     for (int i = -1; i <= 1; i += 2) {
         const float side = (float)i;
         const vec3 h = v_add(hip, v3(side * 0.09f * k, 0, 0));
@@ -99,7 +110,8 @@ void sak_rooms_person(rooms_builder *b, float height, rooms_pose pose, float sea
             const vec3 knee = v_add(h, v3(side * spread, 0.01f, 0.41f * k));
             leg(&f, h, knee, v3(knee.x, fmaxf(0.08f, knee.y - 0.41f * k), knee.z + fold));
         } else {
-            const float swing = side * stride, bend = pose == ROOMS_WALKING && side < 0 ? 0.5f : 0.04f;
+            const float swing = side * stride,
+                        bend = pose == ROOMS_WALKING && side < 0 ? 0.5f : 0.04f;
             const vec3 knee = v_mad(h, hang(swing + 0.5f * bend, 0.03f, side), 0.42f * k);
             leg(&f, h, knee, v_mad(knee, hang(swing - bend, 0.03f, side), 0.40f * k));
         }

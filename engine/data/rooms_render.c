@@ -17,20 +17,22 @@ typedef struct render {
     const rooms_scene *s;
     int H, W, tiles_x, tiles_y;
     float focal, cx, cy;
-    int *first;          /* tiles + 1 offsets into list */
-    uint16_t *list;      /* prims of each tile, nearest bound first */
-    extent *seen;        /* of each prim */
-    uint16_t *surface;   /* H*W prim or SHELL + face */
-    float *light;        /* H*W*3 radiance */
+    int *first;        /* tiles + 1 offsets into list */
+    uint16_t *list;    /* prims of each tile, nearest bound first */
+    extent *seen;      /* of each prim */
+    uint16_t *surface; /* H*W prim or SHELL + face */
+    float *light;      /* H*W*3 radiance */
 } render;
 
-static vec3 ray(const render *r, float x, float y) /* pixel coordinates; unit depth along the axis */
+static vec3 ray(const render *r, float x,
+                float y) /* pixel coordinates; unit depth along the axis */
 {
     const float u = (x - r->cx) / r->focal, v = (r->cy - y) / r->focal;
     return v_mad(v_mad(r->s->forward, r->s->right, u), r->s->up, v);
 }
 
-/* --- binning ------------------------------------------------------------------------------------- */
+/* --- binning -------------------------------------------------------------------------------------
+ */
 
 /* The corners of the oriented box around a prim, when all are in front; a margin of a pixel covers
  * rounding.  Empty (x0 > x1) when out of sight. */
@@ -47,14 +49,16 @@ static extent bounds(const render *r, const rooms_prim *p)
     const vec3 c = v_sub(p->centre, s->eye);
     float x0 = 1e9f, x1 = -1e9f, y0 = 1e9f, y1 = -1e9f, z0 = 1e9f, z1 = -1e9f;
     for (int i = 0; i < 8; i++) {
-        const vec3 q = v_mad(v_mad(v_mad(c, axis[0], i & 1 ? 1.0f : -1.0f), axis[1], i & 2 ? 1.0f : -1.0f),
-                             axis[2], i & 4 ? 1.0f : -1.0f);
+        const vec3 q =
+            v_mad(v_mad(v_mad(c, axis[0], i & 1 ? 1.0f : -1.0f), axis[1], i & 2 ? 1.0f : -1.0f),
+                  axis[2], i & 4 ? 1.0f : -1.0f);
         const float z = v_dot(q, s->forward);
         z0 = fminf(z0, z);
         z1 = fmaxf(z1, z);
         if (z < 0.05f)
             continue;
-        const float x = r->cx + r->focal * v_dot(q, s->right) / z, y = r->cy - r->focal * v_dot(q, s->up) / z;
+        const float x = r->cx + r->focal * v_dot(q, s->right) / z,
+                    y = r->cy - r->focal * v_dot(q, s->up) / z;
         x0 = fminf(x0, x);
         x1 = fmaxf(x1, x);
         y0 = fminf(y0, y);
@@ -107,12 +111,14 @@ static sak_status bin(render *r, sak_error *err)
             break;
         for (int i = 0; i < tiles; i++)
             r->first[i + 2] += r->first[i + 1];
-        SAK_TRY(sak_alloc((void **)&r->list, (size_t)r->first[tiles + 1] + 1, sizeof *r->list, err));
+        SAK_TRY(
+            sak_alloc((void **)&r->list, (size_t)r->first[tiles + 1] + 1, sizeof *r->list, err));
     }
     return SAK_OK;
 }
 
-/* --- visibility ---------------------------------------------------------------------------------- */
+/* --- visibility ----------------------------------------------------------------------------------
+ */
 
 /* Depth of the nearest surface seen at pixel coordinates (x, y) along d, and which one. */
 static float trace(const render *r, int tile, float x, float y, vec3 d, uint16_t *surface)
@@ -148,13 +154,16 @@ static point surface_at(const render *r, vec3 d, float t, uint16_t surface)
     const rooms_scene *s = r->s;
     point q = {.p = v_mad(s->eye, d, t)};
     if (surface >= SHELL) {
-        static const vec3 inward[6] = {{1, 0, 0}, {-1, 0, 0}, {0, 1, 0}, {0, -1, 0}, {0, 0, 1}, {0, 0, -1}};
+        static const vec3 inward[6] = {{1, 0, 0},  {-1, 0, 0}, {0, 1, 0},
+                                       {0, -1, 0}, {0, 0, 1},  {0, 0, -1}};
         static const uint8_t wall[6] = {1, 3, 0, 0, 0, 2};
         const int face = surface - SHELL;
         q.n = inward[face];
         q.axis = face / 2;
         q.local = q.p;
-        q.material = &s->material[face == 2 ? s->floor : face == 3 ? s->ceiling : s->wall[wall[face]]];
+        q.material = &s->material[face == 2   ? s->floor
+                                  : face == 3 ? s->ceiling
+                                              : s->wall[wall[face]]];
         return q;
     }
     const rooms_prim *p = &s->prim[surface];
@@ -167,7 +176,8 @@ static point surface_at(const render *r, vec3 d, float t, uint16_t surface)
     return q;
 }
 
-/* --- shading ------------------------------------------------------------------------------------- */
+/* --- shading -------------------------------------------------------------------------------------
+ */
 
 typedef struct caster {
     vec3 centre;
@@ -189,12 +199,13 @@ static bool near_segment(vec3 a, vec3 ab, float inv_len2, vec3 c, float reach)
     return v_dot(m, m) < reach * reach;
 }
 
-/* Whether the hull of a ball (c, radius) and a light lies wholly beyond one face of the box around a
- * shape: tighter than bounding spheres for boards and poles. */
+/* Whether the hull of a ball (c, radius) and a light lies wholly beyond one face of the box around
+ * a shape: tighter than bounding spheres for boards and poles. */
 static bool beyond(const rooms_prim *p, vec3 c, float radius, const rooms_light *l)
 {
     const vec3 a = rooms_local(p, c), b = rooms_local(p, l->pos);
-    const float from[3] = {a.x, a.y, a.z}, to[3] = {b.x, b.y, b.z}, half[3] = {p->half.x, p->half.y, p->half.z};
+    const float from[3] = {a.x, a.y, a.z}, to[3] = {b.x, b.y, b.z},
+                half[3] = {p->half.x, p->half.y, p->half.z};
     for (int i = 0; i < 3; i++) {
         const float face = i == 1 && p->shape == ROOMS_CAPSULE ? 1.0f + p->param : 1.0f;
         const float near = face + radius / half[i], far = face + l->size / half[i];
@@ -205,7 +216,8 @@ static bool beyond(const rooms_prim *p, vec3 c, float radius, const rooms_light 
 }
 
 /* Shapes that can stand between a light and any point of the ball (c, radius). */
-static void find_casters(const rooms_scene *s, const rooms_light *l, vec3 c, float radius, casters *out)
+static void find_casters(const rooms_scene *s, const rooms_light *l, vec3 c, float radius,
+                         casters *out)
 {
     const vec3 ab = v_sub(l->pos, c);
     const float inv = 1.0f / (v_dot(ab, ab) + 1e-12f), wide = fmaxf(radius, l->size);
@@ -217,7 +229,8 @@ static void find_casters(const rooms_scene *s, const rooms_light *l, vec3 c, flo
         for (int k = o->first; k < o->first + o->n; k++)
             if (near_segment(c, ab, inv, s->prim[k].centre, s->prim[k].radius + wide) &&
                 !beyond(&s->prim[k], c, radius, l))
-                out->of[out->n++] = (caster){s->prim[k].centre, s->prim[k].radius * s->prim[k].radius, (uint16_t)k};
+                out->of[out->n++] =
+                    (caster){s->prim[k].centre, s->prim[k].radius * s->prim[k].radius, (uint16_t)k};
     }
 }
 
@@ -251,9 +264,10 @@ static float occlusion(const rooms_scene *s, const point *q)
     return open;
 }
 
-/* Whether anything stands on the way from `from` along `to` (squared length d2); *last, the shape that
- * did so at the pixel before, is tried first. */
-static bool in_shadow(const rooms_scene *s, const casters *cast, vec3 from, vec3 to, float d2, int *last)
+/* Whether anything stands on the way from `from` along `to` (squared length d2); *last, the shape
+ * that did so at the pixel before, is tried first. */
+static bool in_shadow(const rooms_scene *s, const casters *cast, vec3 from, vec3 to, float d2,
+                      int *last)
 {
     if (*last >= 0 && sak_rooms_hit(&s->prim[*last], from, to, 1.0f) < 1.0f)
         return true;
@@ -271,8 +285,8 @@ static bool in_shadow(const rooms_scene *s, const casters *cast, vec3 from, vec3
     return false;
 }
 
-static vec3 shade(const rooms_scene *s, const point *q, vec3 d, float t, float pixel, const casters *cast,
-                  uint32_t salt, int *last)
+static vec3 shade(const rooms_scene *s, const point *q, vec3 d, float t, float pixel,
+                  const casters *cast, uint32_t salt, int *last)
 {
     const vec3 toward = v_mul(d, -1.0f / sqrtf(v_dot(d, d)));
     const float slant = fmaxf(v_dot(q->n, toward), 0.15f);
@@ -304,13 +318,16 @@ static vec3 shade(const rooms_scene *s, const point *q, vec3 d, float t, float p
             shine += q->material->gloss * x * x * x * l->colour.y / (0.6f + d2);
         }
     }
-    const vec3 lit = v_had(albedo, v_add(sum, v3(q->material->glow, q->material->glow, q->material->glow)));
+    const vec3 lit =
+        v_had(albedo, v_add(sum, v3(q->material->glow, q->material->glow, q->material->glow)));
     return v_add(lit, v3(shine, shine, shine));
 }
 
-/* --- one tile ------------------------------------------------------------------------------------ */
+/* --- one tile ------------------------------------------------------------------------------------
+ */
 
-static void label(const render *r, sak_sample *out, size_t i, const point *q, float t, uint16_t surface)
+static void label(const render *r, sak_sample *out, size_t i, const point *q, float t,
+                  uint16_t surface)
 {
     const rooms_scene *s = r->s;
     out->depth[i] = t;
@@ -318,7 +335,9 @@ static void label(const render *r, sak_sample *out, size_t i, const point *q, fl
     memcpy(out->normals + 3 * i, &n, sizeof n);
     if (surface >= SHELL) {
         const int face = surface - SHELL;
-        out->semseg[i] = face == 2 ? SAK_ROOMS_FLOOR : face == 3 ? SAK_ROOMS_CEILING : SAK_ROOMS_WALL;
+        out->semseg[i] = face == 2   ? SAK_ROOMS_FLOOR
+                         : face == 3 ? SAK_ROOMS_CEILING
+                                     : SAK_ROOMS_WALL;
         out->parts[i] = out->instance[i] = 0;
         return;
     }
@@ -358,22 +377,28 @@ static void tile(render *r, int tx, int ty, sak_sample *out, casters *cast)
         for (int x = 0; x < nx; x++) {
             const size_t i = (size_t)(y0 + y) * (size_t)r->W + (size_t)(x0 + x);
             const vec3 d = ray(r, (float)(x0 + x) + 0.5f, (float)(y0 + y) + 0.5f);
-            const vec3 c = shade(s, &at[y * TILE + x], d, out->depth[i], 1.0f / r->focal, cast,
-                                 sak_rooms_hash((uint32_t)(x0 + x), (uint32_t)(y0 + y), s->salt), last);
+            const vec3 c =
+                shade(s, &at[y * TILE + x], d, out->depth[i], 1.0f / r->focal, cast,
+                      sak_rooms_hash((uint32_t)(x0 + x), (uint32_t)(y0 + y), s->salt), last);
             memcpy(r->light + 3 * i, &c, sizeof c);
         }
 }
 
-/* --- from radiance to sRGB ----------------------------------------------------------------------- */
+/* --- boundaries ----------------------------------------------------------------------------------
+ */
+* /
 
-/* Pixels on a surface boundary become the mean of four visibility samples among the surfaces of the
- * neighbourhood, each with the colour of a pixel there: geometry is antialiased, nothing is shaded
- * again. */
-static vec3 antialias(const render *r, int x, int y)
+    /* Pixels on a surface boundary become the mean of four visibility samples among the surfaces of
+     * the neighbourhood, each with the colour of a pixel there: geometry is antialiased, nothing is
+     * shaded again. */
+    static vec3
+    antialias(const render *r, int x, int y)
 {
-    static const float at[4][2] = {{0.375f, 0.125f}, {0.875f, 0.375f}, {0.125f, 0.625f}, {0.625f, 0.875f}};
+    static const float at[4][2] = {
+        {0.375f, 0.125f}, {0.875f, 0.375f}, {0.125f, 0.625f}, {0.625f, 0.875f}};
     const ptrdiff_t i = (ptrdiff_t)y * r->W + x;
-    const int x0 = x ? -1 : 0, x1 = x + 1 < r->W ? 1 : 0, y0 = y ? -1 : 0, y1 = y + 1 < r->H ? 1 : 0;
+    const int x0 = x ? -1 : 0, x1 = x + 1 < r->W ? 1 : 0, y0 = y ? -1 : 0,
+              y1 = y + 1 < r->H ? 1 : 0;
     ptrdiff_t pixel[9] = {i}; /* one of each surface, the own one first */
     int n = 1;
     bool shell = r->surface[i] >= SHELL;
@@ -412,58 +437,18 @@ static vec3 antialias(const render *r, int x, int y)
     return v_mul(sum, 0.25f);
 }
 
-static float encode(float x) /* sRGB, IEC 61966-2-1 */
-{
-    return x <= 0.0031308f ? 12.92f * x : 1.055f * powf(x, 1.0f / 2.4f) - 0.055f;
-}
-
-/* Exposure to the scene's target mean, a shoulder for highlights, blur, vignette and sensor noise. */
-static void develop(const render *r, const float *image, uint8_t *rgb)
-{
-    enum { TABLE = 1024 };
-    float table[TABLE + 1];
-    const rooms_scene *s = r->s;
-    const size_t n = (size_t)r->H * (size_t)r->W;
-    double mean = 0.0;
-    for (size_t i = 0; i < n; i++) /* bright pixels count little, as in a camera's metering */
-        mean += fminf(0.3f * image[3 * i] + 0.6f * image[3 * i + 1] + 0.1f * image[3 * i + 2], 1.5f);
-    const float gain = s->exposure / ((float)(mean / (double)n) + 0.01f);
-    for (int i = 0; i <= TABLE; i++) /* input: radiance in [0, 2) after gain */
-    {
-        const float x = 2.0f * (float)i / TABLE;
-        table[i] = encode(x < 0.6f ? x : 0.6f + 0.4f * (1.0f - expf((0.6f - x) / 0.4f)));
-    }
-    const float side = 0.25f * s->blur, mid = 1.0f - 4.0f * side;
-    const float tint[3] = {gain * s->tint.x, gain * s->tint.y, gain * s->tint.z};
-    for (int y = 0; y < r->H; y++)
-        for (int x = 0; x < r->W; x++) {
-            const size_t i = 3 * ((size_t)y * (size_t)r->W + (size_t)x);
-            const size_t left = x ? 3 : 0, right = x + 1 < r->W ? 3 : 0;
-            const size_t row = 3 * (size_t)r->W, up = y ? row : 0, down = y + 1 < r->H ? row : 0;
-            const float u = ((float)x + 0.5f - r->cx) / r->cx, v = ((float)y + 0.5f - r->cy) / r->cy;
-            const float dim = 1.0f - 0.5f * s->vignette * (u * u + v * v);
-            for (size_t c = 0; c < 3; c++) {
-                const float *p = image + i + c;
-                const float lin = mid * *p + side * (p[-(ptrdiff_t)left] + p[right] + p[-(ptrdiff_t)up] + p[down]);
-                const float f = f_clamp(lin * tint[c] * dim, 0.0f, 1.999f) * (0.5f * TABLE);
-                const int k = (int)f;
-                float value = table[k] + (table[k + 1] - table[k]) * (f - (float)k);
-                if (s->noise > 0.0f) { /* the sum of four uniforms is close enough to a Gaussian */
-                    const uint32_t h = sak_rooms_hash((uint32_t)(i + c), 5, s->salt);
-                    const int sum = (int)(h & 255) + (int)(h >> 8 & 255) + (int)(h >> 16 & 255) + (int)(h >> 24);
-                    value += s->noise * (float)(sum - 510) * (1.0f / 148.0f);
-                }
-                rgb[i + c] = (uint8_t)(f_clamp(value, 0.0f, 1.0f) * 255.0f + 0.5f);
-            }
-        }
-}
-
 sak_status sak_rooms_render(const rooms_scene *s, sak_sample *out, sak_error *err)
 {
     const int H = out->H, W = out->W;
     const size_t n = (size_t)H * (size_t)W;
-    render r = {.s = s, .H = H, .W = W, .tiles_x = (W + TILE - 1) / TILE, .tiles_y = (H + TILE - 1) / TILE,
-                .focal = 0.5f * (float)(H > W ? H : W) / s->tan_half, .cx = 0.5f * (float)W, .cy = 0.5f * (float)H};
+    render r = {.s = s,
+                .H = H,
+                .W = W,
+                .tiles_x = (W + TILE - 1) / TILE,
+                .tiles_y = (H + TILE - 1) / TILE,
+                .focal = 0.5f * (float)(H > W ? H : W) / s->tan_half,
+                .cx = 0.5f * (float)W,
+                .cy = 0.5f * (float)H};
     casters *cast = NULL;
     float *image = NULL;
     sak_status st = bin(&r, err);
@@ -484,7 +469,7 @@ sak_status sak_rooms_render(const rooms_scene *s, sak_sample *out, sak_error *er
                 const vec3 c = antialias(&r, x, y);
                 memcpy(image + 3 * ((size_t)y * (size_t)W + (size_t)x), &c, sizeof c);
             }
-        develop(&r, image, out->rgb);
+        sak_rooms_develop(s, image, H, W, out->rgb);
     }
     sak_free(r.first);
     sak_free(r.seen);

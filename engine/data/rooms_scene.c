@@ -7,99 +7,104 @@
 /* How many of each a room type gets: lo … hi. */
 typedef struct recipe {
     uint8_t door[2], window[2], bed[2], sofa[2], wardrobe[2], low[2], shelf[2], hung[2], dining[2],
-        coffee[2], bedside[2], chair[2], box[2], plant[2], floor_lamp[2], ceiling_lamp[2], picture[2],
-        screen[2], rug[2], small[2];
+        coffee[2], bedside[2], chair[2], box[2], plant[2], floor_lamp[2], ceiling_lamp[2],
+        picture[2], screen[2], rug[2], small[2];
 } recipe;
 
 /* In the order of the room-type words of rooms_caption.c. */
 static const recipe recipes[] = {
-    {/* bedroom */ .door = {0, 1}, .window = {1, 2}, .bed = {1, 2}, .sofa = {0, 1}, .wardrobe = {0, 2},
-     .low = {0, 1}, .shelf = {0, 1}, .dining = {0, 1}, .bedside = {1, 2}, .chair = {0, 1}, .box = {0, 2},
-     .plant = {0, 1}, .floor_lamp = {0, 1}, .ceiling_lamp = {0, 1}, .picture = {0, 3}, .screen = {0, 1},
-     .rug = {0, 1}, .small = {0, 2}},
-    {/* living room */ .door = {0, 1}, .window = {0, 2}, .sofa = {1, 3}, .wardrobe = {0, 1}, .low = {0, 1},
-     .shelf = {0, 2}, .dining = {0, 1}, .coffee = {1, 1}, .chair = {0, 1}, .box = {0, 1}, .plant = {0, 3},
-     .floor_lamp = {0, 2}, .ceiling_lamp = {0, 2}, .picture = {1, 4}, .screen = {0, 2}, .rug = {0, 1},
+    {/* bedroom */ .door = {0, 1},
+     .window = {1, 2},
+     .bed = {1, 2},
+     .sofa = {0, 1},
+     .wardrobe = {0, 2},
+     .low = {0, 1},
+     .shelf = {0, 1},
+     .dining = {0, 1},
+     .bedside = {1, 2},
+     .chair = {0, 1},
+     .box = {0, 2},
+     .plant = {0, 1},
+     .floor_lamp = {0, 1},
+     .ceiling_lamp = {0, 1},
+     .picture = {0, 3},
+     .screen = {0, 1},
+     .rug = {0, 1},
+     .small = {0, 2}},
+    {/* living room */ .door = {0, 1},
+     .window = {0, 2},
+     .sofa = {1, 3},
+     .wardrobe = {0, 1},
+     .low = {0, 1},
+     .shelf = {0, 2},
+     .dining = {0, 1},
+     .coffee = {1, 1},
+     .chair = {0, 1},
+     .box = {0, 1},
+     .plant = {0, 3},
+     .floor_lamp = {0, 2},
+     .ceiling_lamp = {0, 2},
+     .picture = {1, 4},
+     .screen = {0, 2},
+     .rug = {0, 1},
      .small = {0, 3}},
-    {/* office */ .door = {0, 2}, .window = {0, 2}, .sofa = {0, 1}, .wardrobe = {0, 1}, .low = {0, 2},
-     .shelf = {1, 3}, .dining = {1, 3}, .chair = {1, 4}, .box = {0, 3}, .plant = {0, 2},
-     .floor_lamp = {0, 1}, .ceiling_lamp = {0, 2}, .picture = {0, 2}, .screen = {0, 2}, .small = {0, 3}},
-    {/* kitchen */ .door = {0, 1}, .window = {0, 2}, .wardrobe = {0, 1}, .low = {1, 3}, .shelf = {0, 1},
-     .hung = {1, 3}, .dining = {1, 1}, .chair = {2, 6}, .box = {0, 1}, .plant = {0, 2},
-     .ceiling_lamp = {1, 2}, .picture = {0, 2}, .small = {0, 2}},
-    {/* storage */ .door = {1, 1}, .window = {0, 1}, .bed = {0, 1}, .wardrobe = {0, 2}, .low = {0, 2},
-     .shelf = {1, 3}, .dining = {0, 2}, .chair = {0, 2}, .box = {3, 7}, .floor_lamp = {0, 1},
-     .ceiling_lamp = {0, 1}, .picture = {0, 1}, .small = {0, 3}},
-    {/* hall */ .door = {1, 3}, .window = {0, 3}, .sofa = {0, 2}, .low = {0, 1}, .shelf = {0, 1},
-     .dining = {0, 1}, .coffee = {0, 1}, .chair = {0, 4}, .box = {0, 2}, .plant = {0, 3},
-     .floor_lamp = {0, 2}, .ceiling_lamp = {0, 2}, .picture = {1, 5}, .rug = {0, 1}, .small = {0, 3}},
+    {/* office */ .door = {0, 2},
+     .window = {0, 2},
+     .sofa = {0, 1},
+     .wardrobe = {0, 1},
+     .low = {0, 2},
+     .shelf = {1, 3},
+     .dining = {1, 3},
+     .chair = {1, 4},
+     .box = {0, 3},
+     .plant = {0, 2},
+     .floor_lamp = {0, 1},
+     .ceiling_lamp = {0, 2},
+     .picture = {0, 2},
+     .screen = {0, 2},
+     .small = {0, 3}},
+    {/* kitchen */ .door = {0, 1},
+     .window = {0, 2},
+     .wardrobe = {0, 1},
+     .low = {1, 3},
+     .shelf = {0, 1},
+     .hung = {1, 3},
+     .dining = {1, 1},
+     .chair = {2, 6},
+     .box = {0, 1},
+     .plant = {0, 2},
+     .ceiling_lamp = {1, 2},
+     .picture = {0, 2},
+     .small = {0, 2}},
+    {/* storage */ .door = {1, 1},
+     .window = {0, 1},
+     .bed = {0, 1},
+     .wardrobe = {0, 2},
+     .low = {0, 2},
+     .shelf = {1, 3},
+     .dining = {0, 2},
+     .chair = {0, 2},
+     .box = {3, 7},
+     .floor_lamp = {0, 1},
+     .ceiling_lamp = {0, 1},
+     .picture = {0, 1},
+     .small = {0, 3}},
+    {/* hall */ .door = {1, 3},
+     .window = {0, 3},
+     .sofa = {0, 2},
+     .low = {0, 1},
+     .shelf = {0, 1},
+     .dining = {0, 1},
+     .coffee = {0, 1},
+     .chair = {0, 4},
+     .box = {0, 2},
+     .plant = {0, 3},
+     .floor_lamp = {0, 2},
+     .ceiling_lamp = {0, 2},
+     .picture = {1, 5},
+     .rug = {0, 1},
+     .small = {0, 3}},
 };
-
-static bool is_free(const rooms_scene *s, rooms_aabb a, float margin)
-{
-    if (a.lo.x < -0.001f || a.lo.z < -0.001f || a.hi.x > s->size.x + 0.001f || a.hi.z > s->size.z + 0.001f)
-        return false;
-    for (int i = 0; i < s->objects; i++) {
-        const rooms_aabb *b = &s->object[i].space;
-        if (a.lo.x < b->hi.x + margin && a.hi.x > b->lo.x - margin && a.lo.y < b->hi.y && a.hi.y > b->lo.y &&
-            a.lo.z < b->hi.z + margin && a.hi.z > b->lo.z - margin)
-            return false;
-    }
-    return true;
-}
-
-/* Box around a w x d rectangle turned by yaw, from height y0 to y1. */
-static rooms_aabb space_of(vec3 pos, float yaw, float w, float d, float y0, float y1)
-{
-    const float c = fabsf(cosf(yaw)), n = fabsf(sinf(yaw));
-    const float hx = 0.5f * (w * c + d * n), hz = 0.5f * (w * n + d * c);
-    return (rooms_aabb){{pos.x - hx, y0, pos.z - hz}, {pos.x + hx, y1, pos.z + hz}};
-}
-
-/* A place with the back to a wall (gap = distance behind it).  Wall k faces yaw k * 90 degrees. */
-static bool at_wall(const rooms_scene *s, sak_rng *r, rooms_dims k, float y0, float gap, vec3 *pos, float *yaw,
-                    rooms_aabb *space)
-{
-    for (int tries = 0; tries < 14; tries++) {
-        const int wall = r_int(r, 0, 3);
-        const float along = wall & 1 ? s->size.z : s->size.x;
-        if (along < k.w + 0.1f)
-            continue;
-        const float u = r_range(r, 0.5 * k.w + 0.03, along - 0.5 * k.w - 0.03), v = 0.5f * k.d + gap;
-        const vec3 at[4] = {v3(u, 0, v), v3(v, 0, u), v3(u, 0, s->size.z - v), v3(s->size.x - v, 0, u)};
-        *pos = at[wall];
-        *yaw = 1.57079633f * (float)wall;
-        *space = space_of(*pos, *yaw, k.w, k.d, y0, y0 + k.h);
-        if (is_free(s, *space, 0.02f))
-            return true;
-    }
-    return false;
-}
-
-static bool in_room(const rooms_scene *s, sak_rng *r, rooms_dims k, float margin, vec3 *pos, float yaw,
-                    rooms_aabb *space)
-{
-    for (int tries = 0; tries < 14; tries++) {
-        pos->x = r_range(r, 0.35, s->size.x - 0.35);
-        pos->y = 0;
-        pos->z = r_range(r, 0.35, s->size.z - 0.35);
-        *space = space_of(*pos, yaw, k.w, k.d, 0, k.h);
-        if (is_free(s, *space, margin))
-            return true;
-    }
-    return false;
-}
-
-static int build(rooms_scene *s, sak_rng *r, int cls, int variant, rooms_dims k, vec3 pos, float yaw,
-                 rooms_aabb space)
-{
-    rooms_builder b;
-    if (!sak_rooms_begin(&b, s, r, cls, pos, yaw))
-        return -1;
-    s->object[b.object].space = space;
-    sak_rooms_furnish(&b, k, variant);
-    return b.object;
-}
 
 /* Furniture with its back to a wall, slightly askew. */
 static int stand(rooms_scene *s, sak_rng *r, int cls, int variant)
@@ -109,11 +114,11 @@ static int stand(rooms_scene *s, sak_rng *r, int cls, int variant)
     float yaw;
     rooms_aabb space;
     const float y0 = cls == SAK_ROOMS_CABINET && variant == 3 ? r_range(r, 1.35, 1.6) : 0.0f;
-    if (!at_wall(s, r, k, y0, y0 > 0.0f ? 0.0f : 0.03f, &pos, &yaw, &space))
+    if (!sak_rooms_at_wall(s, r, k, y0, y0 > 0.0f ? 0.0f : 0.03f, &pos, &yaw, &space))
         return -1;
     pos.y = y0;
     const float askew = cls == SAK_ROOMS_CABINET ? 0.0f : r_range(r, -0.03, 0.03);
-    return build(s, r, cls, variant, k, pos, yaw + askew, space);
+    return sak_rooms_add(s, r, cls, variant, k, pos, yaw + askew, space);
 }
 
 /* Furniture anywhere on the floor. */
@@ -122,11 +127,11 @@ static int drop(rooms_scene *s, sak_rng *r, int cls, int variant)
     const rooms_dims k = sak_rooms_dims(r, cls, variant);
     vec3 pos;
     rooms_aabb space;
-    const float yaw = r_chance(r, 0.5) ? 1.57079633f * (float)r_int(r, 0, 3) + r_range(r, -0.15, 0.15)
-                                       : r_range(r, 0, 6.28);
-    if (!in_room(s, r, k, 0.08f, &pos, yaw, &space))
+    const float turn = r_range(r, 0, 6.2831853), askew = r_range(r, -0.15, 0.15);
+    const float yaw = r_chance(r, 0.5) ? 1.57079633f * (float)r_int(r, 0, 3) + askew : turn;
+    if (!sak_rooms_in_room(s, r, k, 0.08f, &pos, yaw, &space))
         return -1;
-    return build(s, r, cls, variant, k, pos, yaw, space);
+    return sak_rooms_add(s, r, cls, variant, k, pos, yaw, space);
 }
 
 /* Doors, windows, pictures and screens: flat on a wall, origin at its surface. */
@@ -141,58 +146,13 @@ static void hang_up(rooms_scene *s, sak_rng *r, int cls, int variant)
         y0 = r_range(r, 0.75, fmaxf(0.8f, s->size.y - k.h - 0.2f));
     else if (cls != SAK_ROOMS_DOOR)
         y0 = r_range(r, 1.0, fmaxf(1.1f, s->size.y - k.h - 0.35f));
-    if (y0 + k.h > s->size.y - 0.05f || !at_wall(s, r, k, y0, 0, &pos, &yaw, &space))
+    if (y0 + k.h > s->size.y - 0.05f || !sak_rooms_at_wall(s, r, k, y0, 0, &pos, &yaw, &space))
         return;
     const float back = 0.5f * k.d - (cls == SAK_ROOMS_OTHER ? 0.03f : 0.0f);
     pos.x -= sinf(yaw) * back;
     pos.z -= cosf(yaw) * back;
     pos.y = y0;
-    build(s, r, cls, variant, k, pos, yaw, space);
-}
-
-/* Something small on top of object `host`. */
-static void put_on(rooms_scene *s, sak_rng *r, int host)
-{
-    static const uint8_t what[][2] = {{SAK_ROOMS_LAMP, 1},  {SAK_ROOMS_LAMP, 1},  {SAK_ROOMS_PLANT, 1},
-                                      {SAK_ROOMS_BOX, 1},   {SAK_ROOMS_BOX, 1},   {SAK_ROOMS_OTHER, 1},
-                                      {SAK_ROOMS_OTHER, 2}, {SAK_ROOMS_OTHER, 3}, {SAK_ROOMS_OTHER, 3}};
-    const rooms_object *h = &s->object[host];
-    const int pick = r_int(r, 0, (int)(sizeof what / sizeof *what) - 1);
-    const rooms_dims k = sak_rooms_dims(r, what[pick][0], what[pick][1]);
-    if (k.w > 2 * h->hx - 0.02f || k.d > 2 * h->hz)
-        return;
-    const float x = r_range(r, -1, 1) * (h->hx - 0.5f * k.w), z = r_range(r, -1, 1) * (h->hz - 0.5f * k.d);
-    const float c = cosf(h->yaw), n = sinf(h->yaw);
-    const vec3 pos = v3(h->pos.x + c * x + n * z, h->pos.y + h->top, h->pos.z - n * x + c * z);
-    const rooms_aabb space = space_of(pos, h->yaw, k.w, k.d, pos.y + 0.001f, pos.y + k.h);
-    for (int i = 0; i < s->objects; i++) {
-        const rooms_aabb *b = &s->object[i].space;
-        if (i != host && space.lo.x < b->hi.x && space.hi.x > b->lo.x && space.lo.y < b->hi.y &&
-            space.hi.y > b->lo.y && space.lo.z < b->hi.z && space.hi.z > b->lo.z)
-            return;
-    }
-    const float turn = r_range(r, -0.4, 0.4);
-    build(s, r, what[pick][0], what[pick][1], k, pos, h->yaw + turn, space);
-}
-
-/* A chair at a free side of a table, pushed in a little. */
-static void sit_at(rooms_scene *s, sak_rng *r, int host)
-{
-    for (int tries = 0; tries < 6; tries++) {
-        const rooms_object *h = &s->object[host];
-        const rooms_dims k = sak_rooms_dims(r, SAK_ROOMS_CHAIR, 0);
-        const int side = r_int(r, 0, 3);
-        const float reach = (side & 1 ? h->hx : h->hz) + 0.5f * k.d + r_range(r, 0.03, 0.25);
-        const float slack = side & 1 ? h->hz : h->hx, slide = r_range(r, -0.6, 0.6) * slack;
-        const float a = h->yaw + 1.57079633f * (float)side, c = cosf(a), n = sinf(a);
-        const vec3 pos = v3(h->pos.x + n * reach + c * slide, 0, h->pos.z + c * reach - n * slide);
-        const float yaw = a + 3.14159265f + r_range(r, -0.35, 0.35);
-        const rooms_aabb space = space_of(pos, yaw, k.w, k.d, 0, k.h);
-        if (is_free(s, space, 0.0f)) {
-            build(s, r, SAK_ROOMS_CHAIR, 0, k, pos, yaw, space);
-            return;
-        }
-    }
+    sak_rooms_add(s, r, cls, variant, k, pos, yaw, space);
 }
 
 static void ceiling_lamp(rooms_scene *s, sak_rng *r)
@@ -201,9 +161,9 @@ static void ceiling_lamp(rooms_scene *s, sak_rng *r)
     const rooms_dims k = sak_rooms_dims(r, SAK_ROOMS_LAMP, variant);
     const float x = r_range(r, 0.25, 0.75), z = r_range(r, 0.25, 0.75);
     const vec3 pos = v3(x * s->size.x, s->size.y, z * s->size.z);
-    const rooms_aabb space = space_of(pos, 0, k.w, k.d, s->size.y - k.h, s->size.y);
-    if (is_free(s, space, 0.1f))
-        build(s, r, SAK_ROOMS_LAMP, variant, k, pos, 0, space);
+    const rooms_aabb space = sak_rooms_space(pos, 0, k.w, k.d, s->size.y - k.h, s->size.y);
+    if (sak_rooms_is_free(s, space, 0.1f))
+        sak_rooms_add(s, r, SAK_ROOMS_LAMP, variant, k, pos, 0, space);
 }
 
 /* Rugs lie under everything and reserve nothing. */
@@ -212,7 +172,8 @@ static void rug(rooms_scene *s, sak_rng *r)
     const rooms_dims k = sak_rooms_dims(r, SAK_ROOMS_OTHER, 0);
     const float x = r_range(r, 0.3, 0.7), z = r_range(r, 0.3, 0.7);
     const float yaw = r_chance(r, 0.7) ? 0.0f : r_range(r, -0.6, 0.6);
-    build(s, r, SAK_ROOMS_OTHER, 0, k, v3(x * s->size.x, 0, z * s->size.z), yaw, (rooms_aabb){{0, 0, 0}, {0, 0, 0}});
+    sak_rooms_add(s, r, SAK_ROOMS_OTHER, 0, k, v3(x * s->size.x, 0, z * s->size.z), yaw,
+                  (rooms_aabb){{0, 0, 0}, {0, 0, 0}});
 }
 
 static bool seat_person(rooms_scene *s, sak_rng *r, float height)
@@ -224,19 +185,21 @@ static bool seat_person(rooms_scene *s, sak_rng *r, float height)
             continue;
         const bool is_bed = o->cls == SAK_ROOMS_BED, lie = is_bed && r_chance(r, 0.5);
         const float side = r_chance(r, 0.5) ? 1.0f : -1.0f;
-        const float slide = o->cls == SAK_ROOMS_SOFA && o->hx > 0.6f ? r_range(r, -0.5, 0.5) * o->hx : 0.0f;
+        const float slide =
+            o->cls == SAK_ROOMS_SOFA && o->hx > 0.6f ? r_range(r, -0.5, 0.5) * o->hx : 0.0f;
         const float x = is_bed && !lie ? side * (o->hx - 0.22f) : slide;
         const float z = is_bed ? r_range(r, -0.1, 0.4) : o->seat_z;
         const float c = cosf(o->yaw), n = sinf(o->yaw);
         const vec3 pos = v3(o->pos.x + c * x + n * z, 0, o->pos.z - n * x + c * z);
-        const float yaw = o->yaw + (is_bed && !lie ? side * 1.57079633f : 0.0f) + r_range(r, -0.15, 0.15);
+        const float yaw =
+            o->yaw + (is_bed && !lie ? side * 1.57079633f : 0.0f) + r_range(r, -0.15, 0.15);
         rooms_builder b;
         o->taken = true;
         if (!sak_rooms_begin(&b, s, r, SAK_ROOMS_PERSON, pos, yaw))
             return false;
         rooms_object *p = &s->object[b.object];
         p->host = (uint8_t)i;
-        p->space = space_of(pos, yaw, 0.5f, 0.6f, o->seat + 0.05f, o->seat + 0.9f);
+        p->space = sak_rooms_space(pos, yaw, 0.5f, 0.6f, o->seat + 0.05f, o->seat + 0.9f);
         if (lie) { /* the frame turned: up is towards the headboard, front is up */
             const vec3 toward = v_mul(b.az, -1.0f);
             b.az = b.ay;
@@ -263,7 +226,7 @@ static void people(rooms_scene *s, sak_rng *r)
         vec3 pos;
         rooms_aabb space;
         const float yaw = r_range(r, 0, 6.2831853);
-        if (!in_room(s, r, (rooms_dims){0.55f, 0.55f, height}, 0.0f, &pos, yaw, &space))
+        if (!sak_rooms_in_room(s, r, (rooms_dims){0.55f, 0.55f, height}, 0.0f, &pos, yaw, &space))
             continue;
         rooms_builder b;
         if (!sak_rooms_begin(&b, s, r, SAK_ROOMS_PERSON, pos, yaw))
@@ -310,13 +273,14 @@ static void shell(rooms_scene *s, sak_rng *r)
     vec3 pos;
     float yaw;
     rooms_aabb space;
-    if (!at_wall(s, r, (rooms_dims){w, d, s->size.y}, 0, 0, &pos, &yaw, &space) ||
+    if (!sak_rooms_at_wall(s, r, (rooms_dims){w, d, s->size.y}, 0, 0, &pos, &yaw, &space) ||
         !sak_rooms_begin(&b, s, r, SAK_ROOMS_WALL, pos, yaw))
         return;
     b.instance = 0;
     s->object[b.object].space = space;
     s->object[b.object].instance = 0;
-    sak_rooms_box(&b, v3(0, 0.5f * s->size.y, 0), v3(0.5f * w, 0.5f * s->size.y, 0.5f * d), s->wall[0]);
+    sak_rooms_box(&b, v3(0, 0.5f * s->size.y, 0), v3(0.5f * w, 0.5f * s->size.y, 0.5f * d),
+                  s->wall[0]);
     sak_rooms_end(&b);
 }
 
@@ -347,7 +311,7 @@ void sak_rooms_build(rooms_scene *s, sak_rng *r)
                 host = o;
         }
         if (host >= 0 && r_chance(r, 0.8))
-            sit_at(s, r, host);
+            sak_rooms_sit_at(s, r, host);
         else
             stand_or_drop(s, r, SAK_ROOMS_CHAIR, 0);
     }
@@ -365,7 +329,7 @@ void sak_rooms_build(rooms_scene *s, sak_rng *r)
     for (int i = 0, n = s->objects; i < n; i++)
         for (int j = 0; j < 2; j++)
             if (s->object[i].top > 0.0f && r_chance(r, 0.6))
-                put_on(s, r, i);
+                sak_rooms_put_on(s, r, i);
     sak_rooms_light(s, r);
     sak_rooms_aim(s, r);
 }

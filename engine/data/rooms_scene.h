@@ -102,10 +102,10 @@ typedef enum rooms_shape {
 } rooms_shape;
 
 typedef struct rooms_prim {
-    float m[3][4];  /* world -> unit shape, affine */
-    vec3 half;      /* metres per unit */
+    float m[3][4]; /* world -> unit shape, affine */
+    vec3 half;     /* metres per unit */
     vec3 centre;
-    float radius;   /* bounding sphere */
+    float radius; /* bounding sphere */
     float param;
     uint8_t shape, cls, part, instance, material;
     uint8_t object;
@@ -114,6 +114,10 @@ typedef struct rooms_prim {
 typedef struct rooms_aabb {
     vec3 lo, hi;
 } rooms_aabb;
+
+typedef struct rooms_dims {
+    float w, d, h; /* full width, depth and height */
+} rooms_dims;
 
 typedef enum rooms_pose {
     ROOMS_STANDING,
@@ -127,27 +131,27 @@ typedef struct rooms_object {
     vec3 pos;         /* origin of the local frame, on the floor or at the mounting height */
     vec3 centre;      /* bounding sphere of the prims */
     float radius;
-    float yaw;        /* local +z (front) is (sin yaw, 0, cos yaw) */
-    float hx, hz;     /* footprint half sizes in the local frame */
-    float top;        /* height of a surface that can carry things, 0 = none */
-    float seat;       /* height of a seat, 0 = none */
-    float seat_z;     /* local z of the seat point; for beds the side is used */
-    int first, n;     /* prims */
+    float yaw;    /* local +z (front) is (sin yaw, 0, cos yaw) */
+    float hx, hz; /* footprint half sizes in the local frame */
+    float top;    /* height of a surface that can carry things, 0 = none */
+    float seat;   /* height of a seat, 0 = none */
+    float seat_z; /* local z of the seat point; for beds the side is used */
+    int first, n; /* prims */
     uint8_t cls, instance, material;
-    uint8_t pose;     /* people */
-    uint8_t host;     /* people: object sat or lain on, 255 = none */
-    bool taken;       /* seat or top in use */
+    uint8_t pose; /* people */
+    uint8_t host; /* people: object sat or lain on, 255 = none */
+    bool taken;   /* seat or top in use */
 } rooms_object;
 
 typedef struct rooms_light {
     vec3 pos, colour;
-    float size;   /* radius of the jitter that softens shadows, metres */
-    int owner;    /* object that casts no shadow for this light, -1 = none */
+    float size; /* radius of the jitter that softens shadows, metres */
+    int owner;  /* object that casts no shadow for this light, -1 = none */
 } rooms_light;
 
 typedef struct rooms_scene {
     vec3 size;
-    uint8_t type;           /* room type, see rooms_caption.c */
+    uint8_t type;                    /* room type, see rooms_caption.c */
     uint8_t wall[4], floor, ceiling; /* materials */
     int prims, objects, materials, lights;
     rooms_prim prim[ROOMS_MAX_PRIMS];
@@ -159,8 +163,8 @@ typedef struct rooms_scene {
     float tan_half;               /* of the field of view along the longer image side */
     float exposure;               /* target mean luminance */
     float noise, blur, vignette;
-    vec3 tint;                    /* white balance */
-    uint32_t salt;                /* of the per-pixel noise */
+    vec3 tint;     /* white balance */
+    uint32_t salt; /* of the per-pixel noise */
 } rooms_scene;
 
 enum { ROOMS_NO_OBJECT = 255 };
@@ -179,14 +183,38 @@ static inline int r_int(sak_rng *r, int lo, int hi) /* lo … hi inclusive */
     return lo + (int)sak_rng_int(r, hi - lo + 1);
 }
 
+/* One draw per coordinate, in order.  C leaves the order of arguments and of initialisers open:
+ * never draw twice in one expression, or two compilers make two worlds. */
+static inline vec3 r_vec(sak_rng *r, double lo, double hi)
+{
+    const float x = r_range(r, lo, hi), y = r_range(r, lo, hi);
+    return v3(x, y, r_range(r, lo, hi));
+}
+
 /* --- rooms_scene.c: everything from the random stream --- */
 void sak_rooms_build(rooms_scene *s, sak_rng *r);
+
+/* --- rooms_place.c: free places.  A search that fails after a few tries returns false. --- */
+bool sak_rooms_is_free(const rooms_scene *s, rooms_aabb a, float margin);
+/* Box around a w x d rectangle turned by yaw, from height y0 to y1. */
+rooms_aabb sak_rooms_space(vec3 pos, float yaw, float w, float d, float y0, float y1);
+/* With the back to a wall, `gap` away from it, from height y0 up. */
+bool sak_rooms_at_wall(const rooms_scene *s, sak_rng *r, rooms_dims k, float y0, float gap,
+                       vec3 *pos, float *yaw, rooms_aabb *space);
+bool sak_rooms_in_room(const rooms_scene *s, sak_rng *r, rooms_dims k, float margin, vec3 *pos,
+                       float yaw, rooms_aabb *space);
+/* Something small on top of object `host`; a chair at a free side of the table `host`. */
+void sak_rooms_put_on(rooms_scene *s, sak_rng *r, int host);
+void sak_rooms_sit_at(rooms_scene *s, sak_rng *r, int host);
+/* Starts, furnishes and registers an object; its index, or -1 when the scene is full. */
+int sak_rooms_add(rooms_scene *s, sak_rng *r, int cls, int variant, rooms_dims k, vec3 pos,
+                  float yaw, rooms_aabb space);
 
 /* --- rooms_camera.c: lights, viewpoint, exposure; the last step of building --- */
 void sak_rooms_light(rooms_scene *s, sak_rng *r);
 void sak_rooms_aim(rooms_scene *s, sak_rng *r);
 
-/* --- rooms_furniture.c: objects from prims.  A builder is a local frame of one object: origin at
+/* --- rooms_builder.c: objects from prims.  A builder is a local frame of one object: origin at
  * the middle of the footprint on the floor, x to the right, front towards +z. --- */
 typedef struct rooms_builder {
     rooms_scene *s;
@@ -206,9 +234,7 @@ void sak_rooms_capsule(rooms_builder *b, vec3 p, vec3 q, float radius, int mater
 /* The same builder with its frame tilted about local x by the angle (radians) around point c. */
 rooms_builder sak_rooms_tilt(const rooms_builder *b, vec3 c, float angle);
 
-typedef struct rooms_dims {
-    float w, d, h; /* full width, depth and height */
-} rooms_dims;
+/* --- rooms_furniture.c: what the objects are made of --- */
 
 /* Sizes are drawn first so that the layout can find a place, then the object is built. */
 rooms_dims sak_rooms_dims(sak_rng *r, int cls, int variant);
@@ -218,9 +244,9 @@ void sak_rooms_furnish(rooms_builder *b, rooms_dims d, int variant);
 void sak_rooms_person(rooms_builder *b, float height, rooms_pose pose, float seat);
 
 /* --- rooms_texture.c --- */
-int sak_rooms_material(rooms_scene *s, sak_rng *r);                     /* any colour, any pattern */
-int sak_rooms_plain(rooms_scene *s, sak_rng *r);                        /* any colour, no pattern */
-int sak_rooms_like(rooms_scene *s, sak_rng *r, int material);           /* a shade of another one */
+int sak_rooms_material(rooms_scene *s, sak_rng *r);           /* any colour, any pattern */
+int sak_rooms_plain(rooms_scene *s, sak_rng *r);              /* any colour, no pattern */
+int sak_rooms_like(rooms_scene *s, sak_rng *r, int material); /* a shade of another one */
 int sak_rooms_view(rooms_scene *s, sak_rng *r, float half_w, float half_h, float glow);
 int sak_rooms_skin(rooms_scene *s, sak_rng *r);
 /* Reflectance at p (metres in the object's frame); axis = the face's normal axis, -1 for curved
@@ -228,7 +254,8 @@ int sak_rooms_skin(rooms_scene *s, sak_rng *r);
 vec3 sak_rooms_colour(const rooms_material *m, vec3 p, int axis, float footprint);
 uint32_t sak_rooms_hash(uint32_t x, uint32_t y, uint32_t z);
 
-/* --- rooms_trace.c: ray against shapes.  Directions are not normalised; t counts in directions. --- */
+/* --- rooms_trace.c: ray against shapes.  Directions are not normalised; t counts in directions.
+ * --- */
 static inline vec3 rooms_local(const rooms_prim *p, vec3 x)
 {
     return v3(p->m[0][0] * x.x + p->m[0][1] * x.y + p->m[0][2] * x.z + p->m[0][3],
@@ -244,6 +271,9 @@ float sak_rooms_shell(const rooms_scene *s, vec3 o, vec3 d, int *face);
 
 /* --- rooms_render.c: image, depth, normals, classes, parts, instances --- */
 sak_status sak_rooms_render(const rooms_scene *s, sak_sample *out, sak_error *err);
+
+/* --- rooms_develop.c: image (H*W*3 radiance) to sRGB --- */
+void sak_rooms_develop(const rooms_scene *s, const float *image, int H, int W, uint8_t *rgb);
 
 /* --- rooms_labels.c: labels derived from other labels --- */
 void sak_rooms_edges(sak_sample *out);

@@ -6,8 +6,8 @@
 
 /* Linear reflectances; the names are in rooms_caption.c, in this order. */
 static const vec3 palette[ROOMS_COLOURS] = {
-    {0.55f, 0.05f, 0.05f}, {0.65f, 0.22f, 0.04f}, {0.70f, 0.52f, 0.08f}, {0.08f, 0.32f, 0.08f},
-    {0.06f, 0.13f, 0.48f}, {0.24f, 0.07f, 0.36f}, {0.68f, 0.27f, 0.36f}, {0.22f, 0.11f, 0.05f},
+    {0.55f, 0.05f, 0.05f}, {0.65f, 0.22f, 0.04f}, {0.70f, 0.52f, 0.08f},   {0.08f, 0.32f, 0.08f},
+    {0.06f, 0.13f, 0.48f}, {0.24f, 0.07f, 0.36f}, {0.68f, 0.27f, 0.36f},   {0.22f, 0.11f, 0.05f},
     {0.78f, 0.76f, 0.72f}, {0.28f, 0.28f, 0.29f}, {0.035f, 0.035f, 0.04f}, {0.05f, 0.34f, 0.36f},
 };
 
@@ -23,9 +23,9 @@ static rooms_material *take(rooms_scene *s, int *id)
 static vec3 shade(sak_rng *r, vec3 c, float spread)
 {
     const float g = r_range(r, 1.0 - spread, 1.0 + spread);
-    return v3(f_clamp(c.x * g * r_range(r, 0.85, 1.15) + 0.01f, 0.01f, 0.9f),
-              f_clamp(c.y * g * r_range(r, 0.85, 1.15) + 0.01f, 0.01f, 0.9f),
-              f_clamp(c.z * g * r_range(r, 0.85, 1.15) + 0.01f, 0.01f, 0.9f));
+    c = v_had(v_mul(c, g), r_vec(r, 0.85, 1.15));
+    return v3(f_clamp(c.x + 0.01f, 0.01f, 0.9f), f_clamp(c.y + 0.01f, 0.01f, 0.9f),
+              f_clamp(c.z + 0.01f, 0.01f, 0.9f));
 }
 
 /* Whites, greys and browns are as common as in homes, for every class alike. */
@@ -46,7 +46,7 @@ int sak_rooms_plain(rooms_scene *s, sak_rng *r)
     m->period = r_range(r, 0.05, 0.3);
     m->gloss = r_chance(r, 0.35) ? r_range(r, 0.05, 0.35) : 0.0f;
     m->salt = sak_rng_u32(r);
-    m->offset = v3(r_range(r, 0, 9), r_range(r, 0, 9), r_range(r, 0, 9));
+    m->offset = r_vec(r, 0, 9);
     return id;
 }
 
@@ -101,8 +101,8 @@ int sak_rooms_skin(rooms_scene *s, sak_rng *r)
 {
     const int id = sak_rooms_plain(s, r);
     rooms_material *m = &s->material[id];
-    m->a = v_mul(v_mix(v3(0.62f, 0.36f, 0.24f), v3(0.12f, 0.06f, 0.035f), r_range(r, 0, 1)),
-                 r_range(r, 0.85, 1.15));
+    const float dark = r_range(r, 0, 1), level = r_range(r, 0.85, 1.15);
+    m->a = v_mul(v_mix(v3(0.62f, 0.36f, 0.24f), v3(0.12f, 0.06f, 0.035f), dark), level);
     m->b = v_mul(m->a, 0.95f);
     m->gloss = 0.05f;
     return id;
@@ -136,7 +136,8 @@ static float noise(float x, float y, uint32_t salt)
     v = v * v * (3.0f - 2.0f * v);
     const uint32_t a = (uint32_t)i, b = (uint32_t)j;
     const float p = unit(sak_rooms_hash(a, b, salt)), q = unit(sak_rooms_hash(a + 1, b, salt));
-    const float r = unit(sak_rooms_hash(a, b + 1, salt)), s = unit(sak_rooms_hash(a + 1, b + 1, salt));
+    const float r = unit(sak_rooms_hash(a, b + 1, salt)),
+                s = unit(sak_rooms_hash(a + 1, b + 1, salt));
     return (p * (1 - u) + q * u) * (1 - v) + (r * (1 - u) + s * u) * v;
 }
 
@@ -185,8 +186,8 @@ static float pattern(const rooms_material *m, float u, float v, float fade)
         f = u - (float)ifloor(u) < 0.5f ? 0.0f : 1.0f;
         break;
     case ROOMS_MOTTLE:
-        return 0.65f * noise(u, v, m->salt) + 0.35f * noise(u * 2.7f, v * 2.7f, m->salt + 1) * fade +
-               0.175f * (1 - fade);
+        return 0.65f * noise(u, v, m->salt) +
+               0.35f * noise(u * 2.7f, v * 2.7f, m->salt + 1) * fade + 0.175f * (1 - fade);
     case ROOMS_FABRIC:
         f = 2.0f * fabsf(to_integer(u * 2.5f) - to_integer(v * 2.5f));
         break;
@@ -224,7 +225,8 @@ static vec3 view(const rooms_material *m, float u, float v)
     const float horizon = m->offset.z + 0.5f * (n - 0.5f);
     if (y < horizon)
         return v_mul(m->b, 0.5f + 0.5f * noise(u * 5 / m->period, v * 5 / m->period, m->salt));
-    return disc < 0.03f ? v3(0.8f, 0.75f, 0.55f) : v_mix(m->a, v3(0.75f, 0.78f, 0.8f), 0.5f + 0.4f * y);
+    return disc < 0.03f ? v3(0.8f, 0.75f, 0.55f)
+                        : v_mix(m->a, v3(0.75f, 0.78f, 0.8f), 0.5f + 0.4f * y);
 }
 
 vec3 sak_rooms_colour(const rooms_material *m, vec3 p, int axis, float footprint)
@@ -248,7 +250,9 @@ vec3 sak_rooms_colour(const rooms_material *m, vec3 p, int axis, float footprint
     const float scale = 1.0f / m->period;
     u = u * scale + m->offset.x;
     v = v * scale + m->offset.y;
-    const float finest = m->pattern == ROOMS_FABRIC ? 2.5f : m->pattern == ROOMS_BRICK ? 1.5f : 1.0f;
+    const float finest = m->pattern == ROOMS_FABRIC  ? 2.5f
+                         : m->pattern == ROOMS_BRICK ? 1.5f
+                                                     : 1.0f;
     const float fade = f_clamp(1.6f - 2.5f * finest * footprint * scale, 0.0f, 1.0f);
     return v_mix(m->a, m->b, m->turn ? pattern(m, v, u, fade) : pattern(m, u, v, fade));
 }

@@ -43,7 +43,8 @@ static float hit_frustum(vec3 o, vec3 d, float k, float limit)
     if (disc < 0.0f)
         return limit; /* a ray through a cap only would cross the side too, or run along the axis */
     const float root = sqrtf(disc);
-    for (int i = 0; i < 2 && fabsf(a) > 1e-12f; i++) { /* both: a < 0 on rays steeper than the side */
+    for (int i = 0; i < 2 && fabsf(a) > 1e-12f;
+         i++) { /* both: a < 0 on rays steeper than the side */
         const float t = (i ? -b + root : -b - root) / a, y = o.y + t * d.y;
         if (t > 0.0f && t < best && y > -1.0f && y < 1.0f && base + k * y >= 0.0f)
             best = t;

@@ -14,10 +14,13 @@ enum { TEXT_H = 10, GAP = 2, CELL = 6 };
 sak_status sak_sheet_open(sak_sheet *s, int rows, int cols, int tile_h, int tile_w, sak_error *err)
 {
     *s = (sak_sheet){0};
-    const int64_t H = (int64_t)rows * ((int64_t)tile_h + TEXT_H + GAP), W = (int64_t)cols * ((int64_t)tile_w + GAP);
-    if (rows < 1 || cols < 1 || tile_h < 1 || tile_w < 1 || H > SAK_PNG_MAX_SIDE || W > SAK_PNG_MAX_SIDE)
-        return SAK_FAIL(err, SAK_EINVAL, "sheet: %d x %d tiles of %dx%d pixels do not fit a PNG of side %d", rows, cols,
-                        tile_h, tile_w, SAK_PNG_MAX_SIDE);
+    const int64_t H = (int64_t)rows * ((int64_t)tile_h + TEXT_H + GAP),
+                  W = (int64_t)cols * ((int64_t)tile_w + GAP);
+    if (rows < 1 || cols < 1 || tile_h < 1 || tile_w < 1 || H > SAK_PNG_MAX_SIDE ||
+        W > SAK_PNG_MAX_SIDE)
+        return SAK_FAIL(err, SAK_EINVAL,
+                        "sheet: %d x %d tiles of %dx%d pixels do not fit a PNG of side %d", rows,
+                        cols, tile_h, tile_w, SAK_PNG_MAX_SIDE);
     SAK_TRY(sak_alloc((void **)&s->rgb, (size_t)H * (size_t)W, 3, err));
     s->rows = rows;
     s->cols = cols;
@@ -54,14 +57,16 @@ void sak_sheet_text(sak_sheet *s, int x, int y, int max_w, const char *text, uin
     }
 }
 
-void sak_sheet_tile(sak_sheet *s, int row, int col, const uint8_t *rgb, int H, int W, const char *caption)
+void sak_sheet_tile(sak_sheet *s, int row, int col, const uint8_t *rgb, int H, int W,
+                    const char *caption)
 {
     const int x0 = col * (s->tile_w + GAP), y0 = row * (s->tile_h + TEXT_H + GAP);
     if (caption)
         sak_sheet_text(s, x0 + 1, y0 + 1, s->tile_w - 1, caption, 0xE0E0E0);
     for (int y = 0; y < s->tile_h; y++)
         for (int x = 0; x < s->tile_w; x++) {
-            const size_t from = (size_t)(y * (int64_t)H / s->tile_h) * (size_t)W + (size_t)(x * (int64_t)W / s->tile_w);
+            const size_t from = (size_t)(y * (int64_t)H / s->tile_h) * (size_t)W +
+                                (size_t)(x * (int64_t)W / s->tile_w);
             const size_t to = (size_t)(y0 + TEXT_H + y) * (size_t)s->W + (size_t)(x0 + x);
             memcpy(s->rgb + 3 * to, rgb + 3 * from, 3);
         }
@@ -72,7 +77,8 @@ sak_status sak_sheet_write(const sak_sheet *s, const char *path, sak_error *err)
     return sak_png_write(path, s->rgb, s->H, s->W, 3, err);
 }
 
-/* --- colourisers --------------------------------------------------------------------------------- */
+/* --- colourisers ---------------------------------------------------------------------------------
+ */
 
 static void put(uint8_t *rgb, int64_t i, unsigned r, unsigned g, unsigned b)
 {
@@ -86,7 +92,8 @@ static void put_ignored(uint8_t *rgb, int64_t i)
     put(rgb, i, 60, 40, 70);
 }
 
-/* The PASCAL VOC colour map: the bits of the class, three at a time, from the top of each channel. */
+/* The PASCAL VOC colour map: the bits of the class, three at a time, from the top of each channel.
+ */
 void sak_colour_labels(const uint8_t *label, int64_t n, uint8_t *rgb)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -130,13 +137,15 @@ void sak_colour_normals(const float *xyz, int64_t n, uint8_t *rgb)
         if (v[0] == 0.0f && v[1] == 0.0f && v[2] == 0.0f)
             put(rgb, i, 0, 0, 0);
         else
-            put(rgb, i, byte(0.5f * v[0] + 0.5f), byte(0.5f * v[1] + 0.5f), byte(0.5f * v[2] + 0.5f));
+            put(rgb, i, byte(0.5f * v[0] + 0.5f), byte(0.5f * v[1] + 0.5f),
+                byte(0.5f * v[2] + 0.5f));
     }
 }
 
 /* Viridis at nine equal steps (van der Walt & Smith, matplotlib; CC0). */
-static const uint8_t viridis[9][3] = {{68, 1, 84},    {72, 40, 120},  {62, 74, 137},  {49, 104, 142}, {38, 130, 142},
-                                      {31, 158, 137}, {53, 183, 121}, {110, 206, 88}, {253, 231, 37}};
+static const uint8_t viridis[9][3] = {{68, 1, 84},    {72, 40, 120},  {62, 74, 137},
+                                      {49, 104, 142}, {38, 130, 142}, {31, 158, 137},
+                                      {53, 183, 121}, {110, 206, 88}, {253, 231, 37}};
 
 void sak_colour_depth(const float *depth, int64_t n, float near, float far, uint8_t *rgb)
 {
@@ -164,32 +173,51 @@ void sak_colour_depth(const float *depth, int64_t n, float near, float far, uint
     }
 }
 
-/* --- the contact sheet ---------------------------------------------------------------------------- */
+/* --- the contact sheet
+ * ---------------------------------------------------------------------------- */
 
 static const struct column {
     unsigned flag;
     const char *name;
-} columns[] = {{SAK_HAS_IMAGE, "image"},     {SAK_HAS_SEMSEG, "semseg"}, {SAK_HAS_DEPTH, "depth"},
-               {SAK_HAS_NORMALS, "normals"}, {SAK_HAS_EDGE, "edge"},     {SAK_HAS_SAL, "saliency"},
-               {SAK_HAS_PARTS, "parts"},     {SAK_HAS_INSTANCE, "instance"}};
+} columns[] = {{SAK_HAS_IMAGE, "image"}, {SAK_HAS_SEMSEG, "semseg"},
+               {SAK_HAS_DEPTH, "depth"}, {SAK_HAS_NORMALS, "normals"},
+               {SAK_HAS_EDGE, "edge"},   {SAK_HAS_SAL, "saliency"},
+               {SAK_HAS_PARTS, "parts"}, {SAK_HAS_INSTANCE, "instance"}};
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
 static void paint(const sak_sample *x, unsigned flag, uint8_t *rgb)
 {
     const int64_t n = (int64_t)x->H * x->W;
     switch (flag) {
-    case SAK_HAS_IMAGE: memcpy(rgb, x->rgb, (size_t)n * 3); break;
-    case SAK_HAS_SEMSEG: sak_colour_labels(x->semseg, n, rgb); break;
-    case SAK_HAS_DEPTH: sak_colour_depth(x->depth, n, 0, 0, rgb); break;
-    case SAK_HAS_NORMALS: sak_colour_normals(x->normals, n, rgb); break;
-    case SAK_HAS_EDGE: sak_colour_mask(x->edge, n, rgb); break;
-    case SAK_HAS_SAL: sak_colour_mask(x->sal, n, rgb); break;
-    case SAK_HAS_PARTS: sak_colour_labels(x->parts, n, rgb); break;
-    default: sak_colour_labels(x->instance, n, rgb); break;
+    case SAK_HAS_IMAGE:
+        memcpy(rgb, x->rgb, (size_t)n * 3);
+        break;
+    case SAK_HAS_SEMSEG:
+        sak_colour_labels(x->semseg, n, rgb);
+        break;
+    case SAK_HAS_DEPTH:
+        sak_colour_depth(x->depth, n, 0, 0, rgb);
+        break;
+    case SAK_HAS_NORMALS:
+        sak_colour_normals(x->normals, n, rgb);
+        break;
+    case SAK_HAS_EDGE:
+        sak_colour_mask(x->edge, n, rgb);
+        break;
+    case SAK_HAS_SAL:
+        sak_colour_mask(x->sal, n, rgb);
+        break;
+    case SAK_HAS_PARTS:
+        sak_colour_labels(x->parts, n, rgb);
+        break;
+    default:
+        sak_colour_labels(x->instance, n, rgb);
+        break;
     }
 }
 
-static sak_status draw_row(const sak_dataset *d, int64_t index, sak_sheet *s, int row, sak_sample *x, sak_error *err)
+static sak_status draw_row(const sak_dataset *d, int64_t index, sak_sheet *s, int row,
+                           sak_sample *x, sak_error *err)
 {
     SAK_TRY(d->read(d, index, x, err));
     uint8_t *rgb;
@@ -215,7 +243,8 @@ static sak_status draw_row(const sak_dataset *d, int64_t index, sak_sheet *s, in
     return SAK_OK;
 }
 
-sak_status sak_sheet_samples(const sak_dataset *d, int64_t first, int rows, const char *path, sak_error *err)
+sak_status sak_sheet_samples(const sak_dataset *d, int64_t first, int rows, const char *path,
+                             sak_error *err)
 {
     if (first < 0 || rows < 1 || first + rows > d->count)
         return SAK_FAIL(err, SAK_EINVAL, "sheet: samples %lld … %lld of %lld", (long long)first,
@@ -228,7 +257,8 @@ sak_status sak_sheet_samples(const sak_dataset *d, int64_t first, int rows, cons
     /* Small pictures are enlarged by whole pixels to be looked at; mixed sizes share a 3:4 tile. */
     const int zoom = d->H ? d->H < 120 ? 120 / d->H + (120 % d->H > 0) : 1 : 1;
     sak_sheet s;
-    SAK_TRY(sak_sheet_open(&s, rows, cols, d->H ? d->H * zoom : 192, d->W ? d->W * zoom : 256, err));
+    SAK_TRY(
+        sak_sheet_open(&s, rows, cols, d->H ? d->H * zoom : 192, d->W ? d->W * zoom : 256, err));
     sak_sample x = {0};
     sak_status st = SAK_OK;
     for (int i = 0; i < rows && st == SAK_OK; i++)
