@@ -144,8 +144,10 @@ static int fill(lua_State *L)
 {
     sak_graph *g = &sak_to_graph(L, 1)->g;
     const int node = sak_graph_find(g, luaL_checkstring(L, 2));
-    if (node < 0 || !sak_graph_value(g, node))
+    if (node < 0)
         return luaL_error(L, "the graph has no input '%s'", lua_tostring(L, 2));
+    if (!sak_graph_value(g, node))
+        return 0; /* pruned: nothing in this graph looks at it */
     const sak_st_tensor *t = file_tensor(L, 3, luaL_checkstring(L, 4));
     sak_error err;
     const layout l = read_layout(L, 5, t, &g->node[node]->s.y, &err);

@@ -116,7 +116,7 @@ sak_status sak_graph_op(sak_graph *g, const sak_op *op, const sak_attrs *attr, i
     node->s.attr = &node->attr;
     memcpy(node->in, own, (size_t)n * sizeof *own);
     if (op->view)
-        node->root = g->node[in[0]]->root;
+        node->root = g->node[own[0]]->root;
     return SAK_OK;
 }
 

@@ -99,7 +99,7 @@ local function layout_of(name)
 end
 
 --- Declares and fills the inputs of the dump.
-local function make_inputs(graph, scope, inputs, shapes)
+local function make_inputs(scope, shapes)
   local tensors = {}
   for name, s in pairs(shapes) do
     local shape
@@ -114,10 +114,13 @@ local function make_inputs(graph, scope, inputs, shapes)
     end
     tensors[name] = scope:input(name, shape)
   end
-  return tensors, function()
-    for name, s in pairs(shapes) do
-      core.fill(graph, name, inputs, name, { channel_first = is_map(s) })
-    end
+  return tensors
+end
+
+--- Labels of one channel are (B, 1, H, W) in the file: their order is the engine's already.
+local function fill_inputs(graph, inputs, shapes)
+  for name, s in pairs(shapes) do
+    core.fill(graph, name, inputs, name, { channel_first = is_map(s) and s[2] > 1 })
   end
 end
 
@@ -126,7 +129,7 @@ local function training_graph(cfg, params, spec, shapes, training)
   local graph = core.graph { training = training, seed = 0 }
   local trace = {}
   local scope = nn.scope(graph, params, { trace = trace })
-  local inputs, fill = make_inputs(graph, scope, nil, shapes)
+  local inputs = make_inputs(scope, shapes)
   local c = setmetatable({ training = training }, { __index = spec })
   local features, outputs = student.forward(scope, inputs.image, c)
   local h, w = vit.grid(c.stem, cfg.img_size)
@@ -150,7 +153,7 @@ local function training_graph(cfg, params, spec, shapes, training)
     objective = total + (alpha == 1 and objective or objective * alpha)
   end
   graph:output("loss/objective", objective)
-  return graph, objective, fill
+  return graph, objective
 end
 
 local function compare_values(report, graph, expected, names, pick)
@@ -191,17 +194,17 @@ local function verify_training(dir, cfg, report)
   freeze(cfg, params)
   weights.load_all(params, model, { where = dir })
   if cfg.tasks then
-    local graph, _, _ = training_graph(cfg, params, spec, shapes, false)
+    local graph = training_graph(cfg, params, spec, shapes, false)
     graph:plan()
     graph:allocate()
-    for name, s in pairs(shapes) do core.fill(graph, name, inputs, name, { channel_first = is_map(s) }) end
+    fill_inputs(graph, inputs, shapes)
     graph:forward(0)
     compare_values(report, graph, expected, names, { eval = true })
   end
   local graph, objective = training_graph(cfg, params, spec, shapes, true)
   graph:plan(objective)
   graph:allocate()
-  for name, s in pairs(shapes) do core.fill(graph, name, inputs, name, { channel_first = is_map(s) }) end
+  fill_inputs(graph, inputs, shapes)
   local optim = core.optim(params, { kind = cfg.optimizer.kind, weight_decay = cfg.optimizer.weight_decay })
   for k, lr in ipairs(cfg.optimizer.lr) do
     graph:forward(0)
