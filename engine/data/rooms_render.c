@@ -31,8 +31,7 @@ static vec3 ray(const render *r, float x,
     return v_mad(v_mad(r->s->forward, r->s->right, u), r->s->up, v);
 }
 
-/* --- binning -------------------------------------------------------------------------------------
- */
+/* --- binning ---------------------------------------------------------------------------------- */
 
 /* The corners of the oriented box around a prim, when all are in front; a margin of a pixel covers
  * rounding.  Empty (x0 > x1) when out of sight. */
@@ -117,8 +116,7 @@ static sak_status bin(render *r, sak_error *err)
     return SAK_OK;
 }
 
-/* --- visibility ----------------------------------------------------------------------------------
- */
+/* --- visibility ------------------------------------------------------------------------------- */
 
 /* Depth of the nearest surface seen at pixel coordinates (x, y) along d, and which one. */
 static float trace(const render *r, int tile, float x, float y, vec3 d, uint16_t *surface)
@@ -176,8 +174,7 @@ static point surface_at(const render *r, vec3 d, float t, uint16_t surface)
     return q;
 }
 
-/* --- shading -------------------------------------------------------------------------------------
- */
+/* --- shading ---------------------------------------------------------------------------------- */
 
 typedef struct caster {
     vec3 centre;
@@ -323,8 +320,7 @@ static vec3 shade(const rooms_scene *s, const point *q, vec3 d, float t, float p
     return v_add(lit, v3(shine, shine, shine));
 }
 
-/* --- one tile ------------------------------------------------------------------------------------
- */
+/* --- one tile --------------------------------------------------------------------------------- */
 
 static void label(const render *r, sak_sample *out, size_t i, const point *q, float t,
                   uint16_t surface)
@@ -384,15 +380,13 @@ static void tile(render *r, int tx, int ty, sak_sample *out, casters *cast)
         }
 }
 
-/* --- boundaries ----------------------------------------------------------------------------------
- */
+/* --- boundaries ------------------------------------------------------------------------------- */
 * /
 
     /* Pixels on a surface boundary become the mean of four visibility samples among the surfaces of
      * the neighbourhood, each with the colour of a pixel there: geometry is antialiased, nothing is
      * shaded again. */
-    static vec3
-    antialias(const render *r, int x, int y)
+    static vec3 antialias(const render *r, int x, int y)
 {
     static const float at[4][2] = {
         {0.375f, 0.125f}, {0.875f, 0.375f}, {0.125f, 0.625f}, {0.625f, 0.875f}};

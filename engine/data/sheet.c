@@ -77,8 +77,7 @@ sak_status sak_sheet_write(const sak_sheet *s, const char *path, sak_error *err)
     return sak_png_write(path, s->rgb, s->H, s->W, 3, err);
 }
 
-/* --- colourisers ---------------------------------------------------------------------------------
- */
+/* --- colourisers ------------------------------------------------------------------------------ */
 
 static void put(uint8_t *rgb, int64_t i, unsigned r, unsigned g, unsigned b)
 {
