@@ -381,12 +381,11 @@ static void tile(render *r, int tx, int ty, sak_sample *out, casters *cast)
 }
 
 /* --- boundaries ------------------------------------------------------------------------------- */
-* /
 
-    /* Pixels on a surface boundary become the mean of four visibility samples among the surfaces of
-     * the neighbourhood, each with the colour of a pixel there: geometry is antialiased, nothing is
-     * shaded again. */
-    static vec3 antialias(const render *r, int x, int y)
+/* Pixels on a surface boundary become the mean of four visibility samples among the surfaces of
+ * the neighbourhood, each with the colour of a pixel there: geometry is antialiased, nothing is
+ * shaded again. */
+static vec3 antialias(const render *r, int x, int y)
 {
     static const float at[4][2] = {
         {0.375f, 0.125f}, {0.875f, 0.375f}, {0.125f, 0.625f}, {0.625f, 0.875f}};

@@ -172,8 +172,7 @@ void sak_colour_depth(const float *depth, int64_t n, float near, float far, uint
     }
 }
 
-/* --- the contact sheet
- * ---------------------------------------------------------------------------- */
+/* --- the contact sheet ---------------------------------------------------------------------- */
 
 static const struct column {
     unsigned flag;
