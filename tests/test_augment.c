@@ -185,9 +185,8 @@ static void reference_distort(const sak_photometric *p, uint8_t *rgb)
             (uint8_t)floor((19595.0 * rgb[0] + 38470.0 * rgb[1] + 7471.0 * rgb[2]) / 65536 + 0.5);
 }
 
-static void distortion_equals_the_steps_done_one_after_another(void **state)
+static void check_distortion(sak_isa isa)
 {
-    (void)state;
     enum { N = 300, ROWS = 3, STRIDE = 3 * N + 7 };
     sak_rng r = sak_rng_open(5, SAK_RNG_TEST, 0, 0);
     for (int combination = 0; combination < 256; combination++) {
@@ -201,14 +200,21 @@ static void distortion_equals_the_steps_done_one_after_another(void **state)
         p.hue = combination & 8;
         p.contrast_first = combination & 16;
         p.grey = (combination & 96) == 96;
-        sak_photometric_apply(&p, out, N, ROWS, STRIDE);
+        sak_photometric_apply_at(isa, &p, out, N, ROWS, STRIDE);
         for (int y = 0; y < ROWS; y++) {
             for (int x = 0; x < N; x++)
                 reference_distort(&p, in + y * STRIDE + 3 * x);
             if (memcmp(in + y * STRIDE, out + y * STRIDE, STRIDE) != 0)
-                fail_msg("combination %d: row %d differs", combination, y);
+                fail_msg("%s, combination %d: row %d differs", sak_isa_name(isa), combination, y);
         }
     }
+}
+
+static void distortion_at_every_vector_level_equals_the_steps_one_by_one(void **state)
+{
+    (void)state;
+    for (int isa = SAK_ISA_BASELINE; isa <= (int)sak_cpu_isa(); isa++)
+        check_distortion((sak_isa)isa);
 }
 
 static void each_distortion_comes_half_the_time_and_within_its_range(void **state)
@@ -675,7 +681,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hsv_of_every_colour_equals_the_fixed_point_tables),
         cmocka_unit_test(rgb_of_every_hsv_equals_the_sector_table),
-        cmocka_unit_test(distortion_equals_the_steps_done_one_after_another),
+        cmocka_unit_test(distortion_at_every_vector_level_equals_the_steps_one_by_one),
         cmocka_unit_test(each_distortion_comes_half_the_time_and_within_its_range),
         cmocka_unit_test(image_is_bilinear_and_labels_are_nearest_under_every_geometry),
         cmocka_unit_test(flipping_twice_changes_nothing_and_once_mirrors_normals),

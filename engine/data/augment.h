@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "data/loader.h"
+#include "kernels/cpu.h"
 
 /* Memory that one thread reuses from sample to sample; {0} is empty. */
 typedef struct sak_scratch {
@@ -59,6 +60,9 @@ typedef struct sak_photometric {
 sak_photometric sak_photometric_draw(sak_rng *r, bool distort, bool grey);
 /* Rows of n pixels (R, G, B bytes), `stride` bytes apart. */
 void sak_photometric_apply(const sak_photometric *p, uint8_t *rgb, int n, int rows, size_t stride);
+/* At a level that this CPU supports (the above takes the best); the result is the same.  For tests. */
+void sak_photometric_apply_at(sak_isa isa, const sak_photometric *p, uint8_t *rgb, int n, int rows,
+                              size_t stride);
 /* OpenCV's 8-bit conventions: H 0 … 179 (2 degrees each), S and V 0 … 255.  For tests. */
 void sak_rgb_to_hsv(const uint8_t *rgb, uint8_t *hsv, int n);
 void sak_hsv_to_rgb(const uint8_t *hsv, uint8_t *rgb, int n);

@@ -1,12 +1,16 @@
 /* Photometric distortion on 8-bit values.  Steps that act on single values are composed into one
  * table of 256 entries before and one after the HSV part; the HSV part runs on blocks of planes in
  * float, where every intermediate is an integer below 2^24 or provably on the right side of a
- * rounding, so it equals OpenCV's fixed-point result bit for bit without lookups. */
+ * rounding, so it equals OpenCV's fixed-point result bit for bit without lookups, and at every
+ * vector level. */
 #include <string.h>
 
 #include "data/augment.h"
 
 enum { BLOCK = 256 };
+
+/* Inlined into one copy of distort_block per instruction set. */
+#define INLINE static inline __attribute__((always_inline))
 
 /* R, G, B or H, S, V of a block. */
 typedef struct planes {
@@ -41,12 +45,12 @@ static void compose(uint8_t table[256], float alpha, float beta)
     }
 }
 
-static inline int32_t least(int32_t a, int32_t b)
+INLINE int32_t least(int32_t a, int32_t b)
 {
     return a < b ? a : b;
 }
 
-static inline int32_t most(int32_t a, int32_t b)
+INLINE int32_t most(int32_t a, int32_t b)
 {
     return a > b ? a : b;
 }
@@ -54,7 +58,7 @@ static inline int32_t most(int32_t a, int32_t b)
 /* OpenCV's RGB2HSV_b: S = (d * sdiv[V] + 2048) >> 12 with sdiv[V] = round((255 << 12) / V), and
  * likewise H from hdiv[d] = round((180 << 12) / (6 d)); d = V - min.  Comparisons are of integers
  * and products of floats: the loop then needs nothing beyond SSE2. */
-static inline void to_hsv(planes *p)
+INLINE void to_hsv(planes *p)
 {
     int32_t *restrict R = p->c[0], *restrict G = p->c[1], *restrict B = p->c[2];
     for (int i = 0; i < BLOCK; i++) {
@@ -74,7 +78,7 @@ static inline void to_hsv(planes *p)
 /* One channel: V - V S a / (255 * 30), a = the ramp of hue at `turn`.  The product is an integer, so
  * its quotient is at least 1/15300 away from a rounding boundary or exactly on it: half of that is
  * more than the error of multiplying by the reciprocal, and makes halves round up. */
-static inline int32_t ramp(int32_t h, float vs, float v, int32_t turn)
+INLINE int32_t ramp(int32_t h, float vs, float v, int32_t turn)
 {
     int32_t k = h + turn;
     k -= k >= 180 ? 180 : 0;
@@ -82,7 +86,7 @@ static inline int32_t ramp(int32_t h, float vs, float v, int32_t turn)
     return (int32_t)(v + (0.5f + 6.5e-5f) - vs * (float)a * (1.0f / 7650));
 }
 
-static inline void from_hsv(planes *p)
+INLINE void from_hsv(planes *p)
 {
     int32_t *restrict H = p->c[0], *restrict S = p->c[1], *restrict V = p->c[2];
     for (int i = 0; i < BLOCK; i++) {
@@ -94,14 +98,14 @@ static inline void from_hsv(planes *p)
     }
 }
 
-static inline void saturate(planes *p, float factor)
+INLINE void saturate(planes *p, float factor)
 {
     int32_t *s = p->c[1];
     for (int i = 0; i < BLOCK; i++)
         s[i] = least(255, (int32_t)((float)s[i] * factor));
 }
 
-static inline void turn_hue(planes *p, int32_t shift)
+INLINE void turn_hue(planes *p, int32_t shift)
 {
     int32_t *h = p->c[0];
     const int32_t add = shift < 0 ? shift + 180 : shift;
@@ -109,6 +113,50 @@ static inline void turn_hue(planes *p, int32_t shift)
         const int32_t x = h[i] + add;
         h[i] = x - (x >= 180 ? 180 : 0);
     }
+}
+
+INLINE void distort_planes(planes *b, const sak_photometric *p)
+{
+    if (p->saturation) {
+        to_hsv(b);
+        saturate(b, p->saturate);
+        from_hsv(b);
+    }
+    if (p->hue) {
+        to_hsv(b);
+        turn_hue(b, p->shift);
+        from_hsv(b);
+    }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void distort_avx2(planes *b, const sak_photometric *p)
+{
+    distort_planes(b, p);
+}
+
+__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) static void
+distort_avx512(planes *b, const sak_photometric *p)
+{
+    distort_planes(b, p);
+}
+#endif
+
+static void distort_block(planes *b, const sak_photometric *p, sak_isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == SAK_ISA_AVX512) {
+        distort_avx512(b, p);
+        return;
+    }
+    if (isa == SAK_ISA_AVX2) {
+        distort_avx2(b, p);
+        return;
+    }
+#else
+    (void)isa;
+#endif
+    distort_planes(b, p);
 }
 
 static void split(const uint8_t *rgb, planes *p, int n, const uint8_t table[256])
@@ -142,6 +190,12 @@ static void to_grey(uint8_t *rgb, int n)
 
 void sak_photometric_apply(const sak_photometric *p, uint8_t *rgb, int n, int rows, size_t stride)
 {
+    sak_photometric_apply_at(sak_cpu_isa(), p, rgb, n, rows, stride);
+}
+
+void sak_photometric_apply_at(sak_isa isa, const sak_photometric *p, uint8_t *rgb, int n, int rows,
+                              size_t stride)
+{
     uint8_t before[256], after[256];
     for (int v = 0; v < 256; v++)
         before[v] = after[v] = (uint8_t)v;
@@ -156,16 +210,7 @@ void sak_photometric_apply(const sak_photometric *p, uint8_t *rgb, int n, int ro
         for (int x = 0; hsv && x < n; x += BLOCK) {
             const int m = n - x < BLOCK ? n - x : BLOCK;
             split(rgb + 3 * x, &block, m, before);
-            if (p->saturation) {
-                to_hsv(&block);
-                saturate(&block, p->saturate);
-                from_hsv(&block);
-            }
-            if (p->hue) {
-                to_hsv(&block);
-                turn_hue(&block, p->shift);
-                from_hsv(&block);
-            }
+            distort_block(&block, p, isa);
             join(&block, rgb + 3 * x, m, after);
         }
         if (!hsv && (p->brightness || p->contrast))
