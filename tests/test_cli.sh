@@ -5,6 +5,7 @@ set -u
 sak=$(realpath "${1:?usage: tests/test_cli.sh path/to/sak}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+here=$(cd "$(dirname "$0")" && pwd)
 cd "$work"
 unset SAK_DB SAK_ISA
 failed=0
@@ -124,6 +125,39 @@ runs 2 show @last; empty out "show without runs"
 echo "this is no database" >text.db
 runs 1 ls --db text.db; says err "text.db" "a file that is no database"
 
+# --- runs: what ls and show make of them
+"$sak" sql --write --db runs.db - <"$here/fixtures/runs.sql" >out 2>err || fail "fixture: $(cat err)"
+export SAK_DB=$work/runs.db TZ=UTC
+line() { grep -qE -- "$2" "$1" || fail "$3: no line like '$2' in: $(cat "$1")"; }
+runs 0 ls
+line out '^ *3 +baseline +0 +done +2023-11-14 22:46 +3 +200 +semseg=40  depth=0.6 *$' "ls"
+line out '^ *2 +probe +1 +failed .* train/loss=3.5 *$' "ls of a run without task metrics"
+line out 'semseg=43.25  depth=0.51  delta_m=\+11.56% *$' "ls with a baseline"
+[ "$(sed -n '2p' out | awk '{print $1}')" = 3 ] || fail "ls does not begin with the newest run"
+runs 0 ls failed --csv; [ "$(grep -c . out)" -eq 2 ] || fail "ls failed: $(cat out)"
+runs 0 ls 'three*' --json; json "ls GLOB --json"
+[ "$(grep -c '"uid"' out)" -eq 2 ] || fail "ls 'three*' lists $(grep -c '"uid"' out) runs, not 2"
+says out '"val/semseg/miou"' "ls --json has one key per task metric"
+runs 0 ls --limit 1; [ "$(wc -l <out)" -eq 2 ] || fail "ls --limit 1: $(cat out)"
+runs 0 ls nothing; says err "no runs that match nothing" "ls of no match"
+for which in 1 k00000000001 @last-2; do
+    runs 0 show "$which"; line out '^uid +k00000000001$' "show $which"
+done
+says out "sak resume 1" "show: command line"
+line out '^student.adapter.rank +8 +set$' "show: overrides"
+grep -q '^seed  *0  *default' out && fail "show lists defaults as settings"
+line out '^semseg +val/semseg/miou +43.25 +% +max +40 +8.125$' "show: task metrics"
+line out "^semseg +0 +0.25 +0.75$" "show: router weights"
+line out "^task +level +stem +it's$" "show: experts as columns, whatever their names"
+line out '^2 +done +2023-11-14 22:14:20 +65.5 +100 ' "show: attempts"
+says out "nan_loss" "show: events"
+says out "results/runs/k1/sheet.png" "show: artifacts"
+says out "the good one" "show: tags"
+runs 0 show 1 --json; json "show --json"
+says out '"kind": "mor"' "show --json unfolds the configuration"
+runs 2 show nope; says err "no run 'nope'" "show of nothing"
+runs 2 show k; says err "give more characters" "show of two"
+
 # --- ops: every row of the engine, in every format
 runs 0 ops --csv
 names=$(tail -n +2 out | cut -d, -f1 | tr -d '\r')
@@ -148,7 +182,8 @@ for item in cpu kernels blis threads memory results integrity disk speed sqlite 
 done
 runs 0 doctor --json; json "doctor --json"
 runs 1 doctor --db text.db; says out "wrong" "doctor with a broken database"
-BLIS_ARCH_TYPE=99 "$sak" doctor >out 2>err </dev/null
+BLIS_ARCH_TYPE=haswell runs 1 doctor; says out "BLIS reads a number" "a named BLIS_ARCH_TYPE"
+SAK_ISA=baseline runs 0 doctor; says out "baseline (SAK_ISA is set)" "SAK_ISA"
 
 # --- completion: what bash makes of it
 runs 0 completion bash

@@ -40,7 +40,14 @@ static void processor(sak_doctor *d)
 
 static void blis(sak_doctor *d)
 {
-    const char *kernel = sak_gemm_kernel(), *set = getenv("BLIS_ARCH_TYPE");
+    const char *set = getenv("BLIS_ARCH_TYPE");
+    if (set && *set && set[strspn(set, "0123456789")]) {
+        sak_doctor_find(d, SAK_HEALTH_WRONG, "blis",
+                        "unset BLIS_ARCH_TYPE: sak chooses by what the CPU can do",
+                        "BLIS_ARCH_TYPE is '%s', but BLIS reads a number; a name counts as 0", set);
+        return;
+    }
+    const char *kernel = sak_gemm_kernel();
     const bool slow = strstr(kernel, "generic") && sak_cpu_isa() != SAK_ISA_BASELINE;
     sak_doctor_find(d, slow ? SAK_HEALTH_WARN : SAK_HEALTH_OK, "blis",
                     !slow ? NULL

@@ -7,8 +7,8 @@
 
 enum { ROWS_ON_SCREEN = 30 };
 
-#define RUN_COLUMNS                                                                                \
-    "SELECT r.id AS run, r.name, r.arm, r.seed, r.state,"                                          \
+#define WHEN                                                                                       \
+    " r.seed, r.state,"                                                                            \
     " strftime('%Y-%m-%d %H:%M', r.started_us / 1e6, 'unixepoch', 'localtime') AS started,"        \
     " (SELECT seconds FROM runs WHERE run = r.id) AS seconds,"                                     \
     " (SELECT max(step) FROM metric_last WHERE run_id = r.id) AS steps"
@@ -18,7 +18,7 @@ enum { ROWS_ON_SCREEN = 30 };
 
 /* For people: what stands for each task (else the last loss) and delta_m, in one column. */
 static const char for_people[] =
-    RUN_COLUMNS
+    "SELECT r.id AS run, r.name || coalesce(' (' || r.arm || ')', '') AS name," WHEN
     ", coalesce((SELECT group_concat(k.task || '=' || printf('%.4g', l.value), '  ')"
     "   FROM metric_last l JOIN metric_key k ON k.id = l.key_id"
     "   WHERE l.run_id = r.id AND k.task IS NOT NULL AND l.value IS NOT NULL),"
@@ -39,7 +39,7 @@ static sak_status for_programs(sak_store *s, char **sql, sak_error *err)
     size_t size = 0;
     FILE *f = open_memstream(sql, &size);
     if (f)
-        fputs(RUN_COLUMNS ", r.uid, e.name AS experiment, r.kind", f);
+        fputs("SELECT r.id AS run, r.name, e.name AS experiment, r.uid, r.kind, r.arm," WHEN, f);
     bool more = f != NULL;
     sak_status st = f ? SAK_OK : SAK_FAIL(err, SAK_ENOMEM, "out of memory");
     while (st == SAK_OK && (st = sak_rows_next(keys, &more, err)) == SAK_OK && more)

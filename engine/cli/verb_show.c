@@ -6,52 +6,58 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 
-/* A part of the answer: rows of one query with the run's id as ?1. */
+/* A part of the answer: rows of one query with the run's id as ?1.  Without a title it is only in
+ * the JSON; `pivot` makes the query of the table for people, where that is another one. */
 typedef struct section {
     const char *title, *key;
     const char *sql;
-    bool only_json;
+    sak_status (*pivot)(sak_store *s, const sak_value *id, char **sql, sak_error *err);
 } section;
+
+static sak_status routing_sql(sak_store *s, const sak_value *id, char **sql, sak_error *err);
 
 #define TIME(column) "strftime('%Y-%m-%d %H:%M:%S', " column " / 1e6, 'unixepoch', 'localtime')"
 
 static const section sections[] = {
     {"Settings that are not defaults (--json has all)", "settings",
-     "SELECT path, coalesce(txt, num, type) AS value, origin FROM param"
+     "SELECT path, CASE WHEN type = 'boolean' THEN iif(num, 'true', 'false')"
+     "  ELSE coalesce(txt, num, type) END AS value, origin FROM param"
      " WHERE run_id = ?1 AND coalesce(origin, '') <> 'default' ORDER BY path",
-     false},
-    {NULL, "params", "SELECT path, type, num, txt, origin FROM param WHERE run_id = ?1", true},
+     NULL},
+    {NULL, "params", "SELECT path, type, num, txt, origin FROM param WHERE run_id = ?1",
+     NULL},
     {"Task metrics", "tasks",
      "SELECT k.task, k.name AS metric, l.value, k.unit, k.goal, d.baseline, d.delta"
      " FROM metric_last l JOIN metric_key k ON k.id = l.key_id"
      " LEFT JOIN delta_m_tasks d ON d.run = l.run_id AND d.metric = k.name"
      " WHERE l.run_id = ?1 AND k.task IS NOT NULL ORDER BY k.id",
-     false},
+     NULL},
     {"Relative to single-task runs, in percent", "delta_m",
      "SELECT tasks, tasks_with_baseline, delta_m FROM delta_m WHERE run = ?1"
      " AND tasks_with_baseline > 0",
-     false},
+     NULL},
     {"Final metrics", "metrics",
      "SELECT metric, value, unit, best, best_step, step, n, n_nonfinite FROM finals"
      " WHERE run = ?1 AND metric NOT GLOB 'router/*' ORDER BY metric",
-     false},
-    {NULL, "routing", "SELECT task, level, expert, weight, mean_weight FROM routing WHERE run = ?1"
-                      " ORDER BY task, level, expert",
-     true},
+     NULL},
+    {"Router weights per task and level", "routing",
+     "SELECT task, level, expert, weight, mean_weight FROM routing WHERE run = ?1"
+     " ORDER BY task, level, expert",
+     routing_sql},
     {"Attempts", "attempts",
      "SELECT n, state, " TIME("started_us") " AS started, round((coalesce(ended_us, heartbeat_us)"
      " - started_us) / 1e6, 1) AS seconds, resumed_step, host, threads, sak_version"
      " FROM attempt WHERE run_id = ?1 ORDER BY n",
-     false},
+     NULL},
     {"Events", "events",
      "SELECT " TIME("time_us") " AS time, level, kind, step, text FROM event WHERE run_id = ?1"
      " ORDER BY id",
-     false},
+     NULL},
     {"Artifacts", "artifacts",
      "SELECT kind, path, bytes, substr(sha256, 1, 12) AS sha256 FROM artifact WHERE run_id = ?1"
      " ORDER BY id",
-     false},
-    {"Tags", "tags", "SELECT name, value FROM tag WHERE run_id = ?1 ORDER BY name", false},
+     NULL},
+    {"Tags", "tags", "SELECT name, value FROM tag WHERE run_id = ?1 ORDER BY name", NULL},
 };
 
 static const char head_sql[] =
@@ -137,15 +143,16 @@ static sak_status print_section(sak_store *s, const sak_value *id, const char *t
 
 static sak_status print_text(sak_store *s, const sak_value *id, sak_error *err)
 {
-    SAK_TRY(print_head(s, id, err));
-    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
-        if (!sections[i].only_json)
-            SAK_TRY(print_section(s, id, sections[i].title, sections[i].sql, err));
-    char *sql = NULL;
-    sak_status st = routing_sql(s, id, &sql, err);
-    if (st == SAK_OK)
-        st = print_section(s, id, "Router weights per task and level", sql, err);
-    free(sql);
+    sak_status st = print_head(s, id, err);
+    for (size_t i = 0; st == SAK_OK && i < sizeof sections / sizeof *sections; i++) {
+        const section *part = &sections[i];
+        char *sql = NULL;
+        if (part->pivot)
+            st = part->pivot(s, id, &sql, err);
+        if (st == SAK_OK && part->title)
+            st = print_section(s, id, part->title, sql ? sql : part->sql, err);
+        free(sql);
+    }
     return st;
 }
 
