@@ -136,6 +136,14 @@ static unsigned neighbours(const uint8_t *map, int H, int W, int i)
     static const int dy[8] = {0, -1, -1, -1, 0, 1, 1, 1}, dx[8] = {1, 1, 0, -1, -1, -1, 0, 1};
     const int y = i / W, x = i % W;
     unsigned n = 0;
+    if (y > 0 && y < H - 1 && x > 0 &&
+        x < W - 1) { /* the same without looking out for the border */
+        const uint8_t *p = map + i;
+        return (p[1] != 0) | (unsigned)(p[1 - W] != 0) << 1 | (unsigned)(p[-W] != 0) << 2 |
+               (unsigned)(p[-1 - W] != 0) << 3 | (unsigned)(p[-1] != 0) << 4 |
+               (unsigned)(p[W - 1] != 0) << 5 | (unsigned)(p[W] != 0) << 6 |
+               (unsigned)(p[W + 1] != 0) << 7;
+    }
     for (int k = 0; k < 8; k++) {
         const int v = y + dy[k], u = x + dx[k];
         if (v >= 0 && v < H && u >= 0 && u < W && map[v * W + u])

@@ -17,52 +17,82 @@ static int nearer(const void *pa, const void *pb)
     return a[0] != b[0] ? (a[0] < b[0] ? -1 : 1) : (a[1] > b[1]) - (a[1] < b[1]);
 }
 
-static sak_status list_offsets(sak_edge_matcher *m, double radius, sak_error *err)
+/* All (dy, dx) within the radius, nearest first; release with sak_free. */
+static sak_status list_offsets(int longest, double radius, int (**out)[2], int *n, sak_error *err)
 {
-    const int longest = m->H > m->W ? m->H : m->W;
     const int r = radius < longest ? (int)radius : longest;
     const size_t side = 2 * (size_t)r + 1;
-    SAK_TRY(sak_alloc((void **)&m->offset, side * side, sizeof *m->offset, err));
+    *n = 0;
+    SAK_TRY(sak_alloc((void **)out, side * side, sizeof **out, err));
     for (int dy = -r; dy <= r; dy++)
         for (int dx = -r; dx <= r; dx++)
             if ((double)dy * dy + (double)dx * dx <= radius * radius) {
-                m->offset[m->offsets][0] = dy;
-                m->offset[m->offsets++][1] = dx;
+                (*out)[*n][0] = dy;
+                (*out)[(*n)++][1] = dx;
             }
-    qsort(m->offset, (size_t)m->offsets, sizeof *m->offset, nearer);
+    qsort(*out, (size_t)*n, sizeof **out, nearer);
     return SAK_OK;
+}
+
+/* Every pixel's candidates, once for all thresholds.  Offsets in the outer loop, so that each list
+ * comes out nearest first; at[] counts, then becomes the place of the next entry. */
+static sak_status list_candidates(sak_edge_matcher *m, const int (*offset)[2], int offsets,
+                                  const int *truth, sak_error *err)
+{
+    int *const at = m->start + 1;
+    int64_t total = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int k = 0; k < offsets; k++)
+            for (int t = 0; t < m->truths; t++) {
+                const int y = truth[t] / m->W + offset[k][0], x = truth[t] % m->W + offset[k][1];
+                if (y < 0 || y >= m->H || x < 0 || x >= m->W)
+                    continue;
+                if (pass == 0) {
+                    at[y * m->W + x]++;
+                    total++;
+                } else {
+                    m->candidate[m->start[y * m->W + x]++] = t;
+                }
+            }
+        if (pass == 1)
+            break;
+        if (total > INT32_MAX)
+            return SAK_FAIL(err, SAK_ENOMEM, "edge matching: more than 2^31 candidate pairs");
+        SAK_TRY(sak_alloc((void **)&m->candidate, (size_t)total, sizeof(int), err));
+        for (int i = 0; i < m->H * m->W; i++)
+            at[i] += m->start[i]; /* start[i]: sum over the pixels before i */
+    }
+    for (int i = m->H * m->W; i > 0; i--) /* filling moved every start to its end */
+        m->start[i] = m->start[i - 1];
+    m->start[0] = 0;
+    return SAK_OK;
+}
+
+static sak_status open_matcher(sak_edge_matcher *m, double radius, const int *truth, sak_error *err)
+{
+    const size_t n = (size_t)m->H * (size_t)m->W;
+    int **const arrays[] = {&m->start, &m->mate, &m->truth_mate, &m->level, &m->next, &m->queue};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        SAK_TRY(sak_alloc((void **)arrays[i], n + 1, sizeof(int), err));
+    int(*offset)[2], offsets;
+    SAK_TRY(list_offsets(m->H > m->W ? m->H : m->W, radius, &offset, &offsets, err));
+    const sak_status st = list_candidates(m, offset, offsets, truth, err);
+    sak_free(offset);
+    return st;
 }
 
 sak_status sak_edge_matcher_open(sak_edge_matcher *m, int H, int W, double radius, const int *truth,
                                  int truths, sak_error *err)
 {
     *m = (sak_edge_matcher){.H = H, .W = W, .truths = truths};
-    const size_t n = (size_t)H * (size_t)W;
-    int **const arrays[] = {&m->truth_at, &m->start, &m->mate, &m->truth_mate,
-                            &m->level,    &m->next,  &m->queue};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
-        const sak_status st = sak_alloc((void **)arrays[i], n + 1, sizeof(int), err);
-        if (st != SAK_OK) {
-            sak_edge_matcher_close(m);
-            return st;
-        }
-    }
-    const sak_status st = list_offsets(m, radius, err);
-    if (st != SAK_OK) {
+    const sak_status st = open_matcher(m, radius, truth, err);
+    if (st != SAK_OK)
         sak_edge_matcher_close(m);
-        return st;
-    }
-    for (size_t i = 0; i < n; i++)
-        m->truth_at[i] = -1;
-    for (int i = 0; i < truths; i++)
-        m->truth_at[truth[i]] = i;
-    return SAK_OK;
+    return st;
 }
 
 void sak_edge_matcher_close(sak_edge_matcher *m)
 {
-    sak_free(m->truth_at);
-    sak_free(m->offset);
     sak_free(m->start);
     sak_free(m->candidate);
     sak_free(m->mate);
@@ -73,42 +103,15 @@ void sak_edge_matcher_close(sak_edge_matcher *m)
     *m = (sak_edge_matcher){0};
 }
 
-static sak_status reserve(sak_edge_matcher *m, int64_t need, sak_error *err)
+/* Predicted pixel i's candidates are candidate[first … last). */
+static int first(const sak_edge_matcher *m, int i)
 {
-    if (need <= m->room)
-        return SAK_OK;
-    const int64_t room = need + need / 2 + 4096;
-    int *bigger = NULL;
-    if (room > INT32_MAX)
-        return SAK_FAIL(err, SAK_ENOMEM, "edge matching: more than 2^31 candidate pairs");
-    SAK_TRY(sak_alloc((void **)&bigger, (size_t)room, sizeof *bigger, err));
-    if (m->room)
-        memcpy(bigger, m->candidate, (size_t)m->room * sizeof *bigger);
-    sak_free(m->candidate);
-    m->candidate = bigger;
-    m->room = room;
-    return SAK_OK;
+    return m->start[m->pixel[i]];
 }
 
-/* Lists every predicted pixel's candidates, nearest first. */
-static sak_status list_candidates(sak_edge_matcher *m, const int *pixel, int pixels, sak_error *err)
+static int last(const sak_edge_matcher *m, int i)
 {
-    int64_t at = 0;
-    for (int i = 0; i < pixels; i++) {
-        m->start[i] = (int)at;
-        SAK_TRY(reserve(m, at + m->offsets, err));
-        const int y = pixel[i] / m->W, x = pixel[i] % m->W;
-        for (int k = 0; k < m->offsets; k++) {
-            const int v = y + m->offset[k][0], u = x + m->offset[k][1];
-            if (v < 0 || v >= m->H || u < 0 || u >= m->W)
-                continue;
-            const int t = m->truth_at[v * m->W + u];
-            if (t >= 0)
-                m->candidate[at++] = t;
-        }
-    }
-    m->start[pixels] = (int)at;
-    return SAK_OK;
+    return m->start[m->pixel[i] + 1];
 }
 
 static int match_greedily(sak_edge_matcher *m, int pixels)
@@ -118,7 +121,7 @@ static int match_greedily(sak_edge_matcher *m, int pixels)
         m->truth_mate[t] = -1;
     for (int i = 0; i < pixels; i++) {
         m->mate[i] = -1;
-        for (int k = m->start[i]; k < m->start[i + 1] && m->mate[i] < 0; k++)
+        for (int k = first(m, i); k < last(m, i) && m->mate[i] < 0; k++)
             if (m->truth_mate[m->candidate[k]] < 0) {
                 m->mate[i] = m->candidate[k];
                 m->truth_mate[m->candidate[k]] = i;
@@ -136,13 +139,13 @@ static bool find_levels(sak_edge_matcher *m, int pixels)
     bool reached = false;
     for (int i = 0; i < pixels; i++) {
         m->level[i] = m->mate[i] < 0 ? 0 : -1;
-        m->next[i] = m->start[i];
+        m->next[i] = first(m, i);
         if (m->mate[i] < 0)
             m->queue[tail++] = i;
     }
     while (head < tail) {
         const int i = m->queue[head++];
-        for (int k = m->start[i]; k < m->start[i + 1]; k++) {
+        for (int k = first(m, i), end = last(m, i); k < end; k++) {
             const int j = m->truth_mate[m->candidate[k]];
             if (j < 0) {
                 reached = true;
@@ -163,7 +166,7 @@ static bool augment(sak_edge_matcher *m, int root)
     m->queue[0] = root;
     while (depth >= 0) {
         const int i = m->queue[depth];
-        if (m->next[i] == m->start[i + 1]) { /* dead end: its parent tries the next candidate */
+        if (m->next[i] == last(m, i)) { /* dead end: its parent tries the next candidate */
             m->level[i] = -1;
             if (--depth >= 0)
                 m->next[m->queue[depth]]++;
@@ -187,16 +190,14 @@ static bool augment(sak_edge_matcher *m, int root)
     return false;
 }
 
-sak_status sak_edge_match(sak_edge_matcher *m, const int *pixel, int pixels, int *matched,
-                          sak_error *err)
+int sak_edge_match(sak_edge_matcher *m, const int *pixel, int pixels)
 {
-    *matched = 0;
-    SAK_TRY(list_candidates(m, pixel, pixels, err));
-    *matched = match_greedily(m, pixels);
+    m->pixel = pixel;
+    int matched = match_greedily(m, pixels);
     while (find_levels(m, pixels)) {
         for (int i = 0; i < pixels; i++)
             if (m->mate[i] < 0 && m->level[i] == 0)
-                *matched += augment(m, i);
+                matched += augment(m, i);
     }
-    return SAK_OK;
+    return matched;
 }

@@ -51,12 +51,9 @@ int sak_edge_thin(uint8_t *map, int H, int W, int *list);
 /* Matching of predicted to true boundary pixels within a radius. */
 typedef struct sak_edge_matcher {
     int H, W, truths;
-    int *truth_at;    /* (H, W): index of the true pixel there, -1 = none */
-    int (*offset)[2]; /* (dy, dx) within the radius, nearest first */
-    int offsets;
-    int *start; /* (H*W + 1): first candidate of each predicted pixel */
-    int *candidate;
-    int64_t room; /* of candidate */
+    int *start;       /* (H*W + 1): where each pixel's candidates begin */
+    int *candidate;   /* true pixels within the radius, nearest first */
+    const int *pixel; /* predicted pixels of the running match */
     int *mate, *truth_mate, *level, *next, *queue;
 } sak_edge_matcher;
 
@@ -65,7 +62,6 @@ sak_status sak_edge_matcher_open(sak_edge_matcher *m, int H, int W, double radiu
                                  int truths, sak_error *err);
 void sak_edge_matcher_close(sak_edge_matcher *m);
 /* Size of a maximum one-to-one matching (Hopcroft-Karp). */
-sak_status sak_edge_match(sak_edge_matcher *m, const int *pixel, int pixels, int *matched,
-                          sak_error *err);
+int sak_edge_match(sak_edge_matcher *m, const int *pixel, int pixels);
 
 #endif
