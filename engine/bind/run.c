@@ -1,15 +1,18 @@
 /* One verb, start to end: a Lua state with the engine in it, and lua/sak/main.lua doing the work. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bind/bind.h"
 #include "bind/core.h"
 #include "bind/sandbox.h"
+#include "kernels/cpu.h"
 #include "kernels/gemm.h"
 
 static volatile sig_atomic_t interrupts;
@@ -33,6 +36,43 @@ static int clock_now(lua_State *L)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+    return 1;
+}
+
+/* core.mkdir(path): with its parents. */
+static int make_dirs(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char part[4096];
+    if (strlen(path) >= sizeof part)
+        return luaL_error(L, "path too long: %s", path);
+    for (size_t i = 1;; i++) {
+        if (path[i] != '/' && path[i])
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return luaL_error(L, "cannot create the folder %s: %s", part, strerror(errno));
+        if (!path[i])
+            return 0;
+    }
+}
+
+/* core.machine() -> {cpu, isa, blis_kernel, blis_version, sak_version} */
+static int machine(lua_State *L)
+{
+    const struct {
+        const char *key, *text;
+    } facts[] = {{"cpu", sak_cpu_name()},
+                 {"isa", sak_isa_name(sak_cpu_isa())},
+                 {"blis_kernel", sak_gemm_kernel()},
+                 {"blis_version", sak_gemm_version()},
+                 {"sak_version", SAK_VERSION}};
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        lua_pushstring(L, facts[i].text);
+        lua_setfield(L, -2, facts[i].key);
+    }
     return 1;
 }
 
@@ -138,6 +178,7 @@ int sak_bind_run(const sak_job *job, FILE *out, FILE *err)
 void sak_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"interrupted", interrupted}, {"clock", clock_now}, {NULL, NULL}};
+        {"interrupted", interrupted}, {"clock", clock_now}, {"mkdir", make_dirs},
+        {"machine", machine},         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

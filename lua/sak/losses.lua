@@ -63,11 +63,13 @@ function tasks.depth(y, label) return y:l1_masked(label) end
 --- Weighted task losses and their sum.
 ---@param outputs table [task] (B, H, W, channels)
 ---@param labels table [task]
+---@param own? table [task] function(prediction, label) -> scalar tensor
 ---@return userdata total, table terms {name =, value =} (weighted)
-function losses.multitask(outputs, labels, order, weights)
+function losses.multitask(outputs, labels, order, weights, own)
   local total, terms = nil, {}
   for _, task in ipairs(order) do
-    local v = tasks[task](outputs[task], labels[task]) * (weights[task] or losses.task_weights[task])
+    local loss = own and own[task] or tasks[task]
+    local v = loss(outputs[task], labels[task]) * (weights[task] or losses.task_weights[task])
     terms[#terms + 1] = { name = task, value = v }
     total = total and total + v or v
   end

@@ -64,8 +64,9 @@ end
 
 --- Patches, prefix tokens and positions.
 ---@param image userdata (B, H, W, 3)
+---@param keep? userdata (B, h*w, 1) 0/1: patches at 0 are replaced by a learned mask token
 ---@return userdata (B, prefix + h*w, C)
-function vit.embed(nn, image, c)
+function vit.embed(nn, image, c, keep)
   local s = image.shape
   local h, w = vit.grid(c, { s[2], s[3] })
   local proj = nn / "patch_embed" / "proj"
@@ -74,6 +75,7 @@ function vit.embed(nn, image, c)
   local patches = image:patchify { patch = c.patch }
   local x = c.patch_bias == false and patches:linear(weight)
     or patches:linear(weight, proj:param("bias", { c.width }, { "zeros" }))
+  if keep then x = x * keep + (1 - keep) * nn:param("mask_token", { 1, 1, c.width }) end
   if c.class_token then
     x = nn:param("cls_token", { 1, 1, c.width }):expand { size = s[1] }:concat(x, { axis = 1 })
   end
@@ -92,6 +94,13 @@ function vit.patch_tokens(x, c)
   local prefix = vit.prefix_tokens(c)
   if prefix == 0 then return x end
   return x:slice { axis = 1, start = prefix, length = x.shape[2] - prefix }
+end
+
+--- Output of the last block, prefix tokens included.
+function vit.encode(nn, image, c, keep)
+  local x = vit.embed(nn, image, c, keep)
+  for i = 0, c.depth - 1 do x = vit.block(nn / "blocks" / i, x, c) end
+  return x
 end
 
 --- Block outputs at c.out_indices (0-based), as tokens without prefix.

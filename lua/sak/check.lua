@@ -1,0 +1,91 @@
+--- `sak check FILE`: validates a script and prints what it would cost; trains nothing.
+
+local core = require "sak.core"
+local host = require "sak.host"
+local config = require "sak.config"
+local dataset = require "sak.dataset"
+local stages = require "sak.stages"
+
+local check = {}
+
+--- Which part of the model a parameter belongs to.
+local function part_of(name)
+  name = name:gsub("^backbone%.", "")
+  if name:match("^vit%.") then return "stem" end
+  if name:match("^tsap%.") or name:match("^out_norms%.") then return "adapters" end
+  if name:match("^ts_aligners%.") then return "aligners" end
+  if name:match("^mor%.") then return "routers" end
+  if name:match("^heads%.") then return "heads" end
+  return "other"
+end
+
+local order = { "stem", "adapters", "aligners", "routers", "heads", "other" }
+
+local function count(params)
+  local n = {}
+  for _, p in ipairs(params:list()) do
+    if not p.buffer then
+      local part = part_of(p.name)
+      n[part] = (n[part] or 0) + p.count
+    end
+  end
+  return n
+end
+
+local function millions(n) return ("%.2f M"):format(n / 1e6) end
+
+--- Sizes of every stage. Nothing is allocated: a graph is planned before it gets memory.
+---@return table[] rows
+function check.stages(ctx)
+  local rows = {}
+  for i, stage in ipairs(ctx.cfg.stages) do
+    ctx.stage_index = i
+    local size = stages.measure(ctx, stage)
+    if size then rows[#rows + 1] = size end
+  end
+  return rows
+end
+
+local function print_stage(row)
+  print(("stage %s"):format(row.name))
+  for _, part in ipairs(order) do
+    if row.parameters[part] then print(("  %-10s %12s parameters"):format(part, millions(row.parameters[part]))) end
+  end
+  if row.teachers > 0 then print(("  %-10s %12s parameters, frozen"):format("teachers", millions(row.teachers))) end
+  print(("  step       %12s per image (forward %s)"):format(("%.2f GFLOP"):format(row.flops / row.batch / 1e9),
+    ("%.2f"):format(row.forward / row.batch / 1e9)))
+  print(("  memory     %12s peak: %s activations and scratch, %s parameters, gradients, moments"):format(
+    ("%.0f MiB"):format(row.bytes / 2 ^ 20), ("%.0f"):format(row.activation_bytes / 2 ^ 20),
+    ("%.0f"):format((row.bytes - row.activation_bytes) / 2 ^ 20)))
+  print(("  length     %12d iterations of %d images"):format(row.iterations, row.batch))
+end
+
+function check.run(job)
+  local loaded, problems = config.load(job.args[1], job.set)
+  if not loaded then
+    io.stderr:write(config.format(problems), "\n")
+    return 2
+  end
+  if #loaded.warnings > 0 then io.stderr:write(config.format(loaded.warnings), "\n") end
+  if loaded.kind == "ablation" then
+    print(("%s: ablation with %d trials"):format(loaded.name, #loaded.trials))
+    return 0
+  end
+  local cfg = loaded.resolved
+  local ctx = { cfg = cfg, functions = loaded.functions, job = job, step = 0, data = dataset.open(cfg.data),
+    script = loaded.sources[1].path, results = job.db:match("^(.*)/[^/]*$") or "." }
+  ctx.label_shape = require("sak.run").label_shape(ctx.data)
+  ctx.teachers = require("sak.teachers").sketch(ctx, cfg.teachers)
+  local rows = check.stages(ctx)
+  if job.json then
+    print(host.encode { name = cfg.name, config_sha256 = loaded.config_sha256, stages = rows })
+    return 0
+  end
+  print(("%s: valid (config %s)"):format(cfg.name, loaded.config_sha256:sub(1, 12)))
+  for _, row in ipairs(rows) do print_stage(row) end
+  return 0
+end
+
+check.count = count
+
+return check

@@ -1,0 +1,165 @@
+--- `sak run FILE`: from a script to a trained model and its metrics in the database.
+
+local core = require "sak.core"
+local host = require "sak.host"
+local config = require "sak.config"
+local dataset = require "sak.dataset"
+local stages = require "sak.stages"
+local summary = require "sak.summary"
+
+local run = {}
+
+local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
+
+local function command(line)
+  local pipe = io.popen(line .. " 2>/dev/null")
+  local text = pipe and pipe:read "a" or ""
+  if pipe then pipe:close() end
+  return text:gsub("%s+$", "")
+end
+
+--- Commit and local changes of the repository that the script lies in.
+local function provenance(script)
+  local dir = "'" .. folder_of(script):gsub("'", "'\\''") .. "'"
+  local commit = command("git -C " .. dir .. " rev-parse HEAD")
+  if commit == "" then return {} end
+  local diff = command("git -C " .. dir .. " diff HEAD")
+  return { commit = commit, dirty = diff ~= "", diff = diff ~= "" and diff or nil }
+end
+
+--- What a single-task baseline must share with a multi-task run: data, stem, head and how stage 2
+--- trains, without seed, tasks and kind.
+local function comparable(cfg)
+  local last = cfg.stages[#cfg.stages]
+  local stage = {}
+  for _, k in ipairs { "batch", "iterations", "epochs", "optim", "schedule", "clip", "augment" } do
+    stage[k] = last[k]
+  end
+  return host.sha256(host.encode { data = cfg.data, stem = cfg.student.stem, head = cfg.student.head, stage = stage })
+end
+
+local Context = {}
+Context.__index = Context
+
+--- A file in this run's own folder.
+function Context:path(name) return self.folder .. "/" .. name end
+
+local function kind_of(cfg)
+  local first = cfg.stages[1].kind
+  if first == "pretrain" then return "teacher" end
+  if cfg.model ~= "sak" then return cfg.model end
+  return "sak"
+end
+
+local function begin(loaded, store, job, options)
+  local cfg, machine = loaded.resolved, core.machine()
+  local source, git = loaded.sources[1], provenance(loaded.sources[1].path)
+  return store:begin { experiment = cfg.name, kind = options.kind or kind_of(cfg), seed = cfg.seed,
+    script_path = source.path, script_text = source.text, config_json = loaded.json,
+    config_sha256 = loaded.config_sha256, group_sha256 = loaded.group_sha256,
+    compare_sha256 = comparable(cfg), git_commit = git.commit, git_dirty = git.dirty, git_diff = git.diff,
+    argv = table.concat(job.argv, " "), sak_version = machine.sak_version, cpu = machine.cpu,
+    blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads(),
+    data_id = options.data_id }
+end
+
+function run.label_shape(data)
+  return function(task, batch)
+    local H, W = data.size[1], data.size[2]
+    local last = ({ depth = 1, edge = 1, normals = 3 })[task]
+    return last and { batch, H, W, last } or { batch, H, W }
+  end
+end
+
+--- Every task needs labels in the data.
+local function check_tasks(cfg, data)
+  for _, task in ipairs(cfg.student.tasks) do
+    if not data.info.has[task] then
+      error(("student.tasks: '%s' has no labels in the data (%s)"):format(task, data.info.name), 0)
+    end
+  end
+end
+
+---@param loaded sak.Loaded
+---@param options? {kind: string?, export: string?}
+---@return string state  "done" | "stopped"
+---@return table ctx
+function run.experiment(loaded, store, job, options)
+  options = options or {}
+  local cfg = loaded.resolved
+  local data = dataset.open(cfg.data)
+  check_tasks(cfg, data)
+  local results = folder_of(job.db)
+  local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
+    data = data, results = results, script = loaded.sources[1].path, label_shape = run.label_shape(data),
+    note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
+  ctx.teachers = require("sak.teachers").open(ctx, cfg.teachers)
+  options.data_id = data.info.identity
+  ctx.run = begin(loaded, store, job, options)
+  local id, uid = ctx.run:id()
+  ctx.id, ctx.folder = id, ("%s/runs/%s"):format(results, uid)
+  core.mkdir(ctx.folder)
+  ctx.note(("run %d (%s): %s, seed %d, %d threads"):format(id, uid, cfg.name, cfg.seed, core.threads()))
+  for _, p in ipairs(loaded.params) do ctx.run:param(p.path, p.value, p.origin) end
+  for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
+  local ok, state = xpcall(run.stages, function(message)
+    ctx.run:event("error", "failed", ctx.step, tostring(message))
+    return job.traceback and debug.traceback(message) or message
+  end, ctx, options)
+  ctx.run:finish(ok and state or "failed")
+  if not ok then error(state, 0) end
+  return state, ctx
+end
+
+--- All stages in order, then what the run leaves behind.
+function run.stages(ctx, options)
+  for i, stage in ipairs(ctx.cfg.stages) do
+    ctx.stage_index = i
+    if not stages[stage.kind](ctx, stage) then return "stopped" end
+  end
+  if ctx.encoder_params then
+    local file = options.export or ctx:path "encoder.safetensors"
+    ctx.encoder_params:save(file, { encoder = host.encode(ctx.cfg.student.stem) },
+      { "cls_token", "pos_embed", "reg_token", "patch_embed", "norm_pre", "blocks" })
+    ctx.run:artifact(file, "weights")
+  end
+  if ctx.student then
+    ctx.student:save(ctx:path "student.safetensors", { experiment = ctx.cfg.name })
+    ctx.run:artifact(ctx:path "student.safetensors", "weights")
+  end
+  if ctx.result then
+    local trivial = require("sak.evaluate").trivial(ctx, ctx.data, ctx.cfg, ctx.cfg.student.tasks)
+    ctx.run:sync()
+    ctx.table = summary.text(ctx, trivial)
+  end
+  return "done"
+end
+
+---@param job table
+---@return integer status
+function run.run(job)
+  local loaded, problems = config.load(job.args[1], job.set)
+  if not loaded then
+    io.stderr:write(config.format(problems), "\n")
+    return 2
+  end
+  if #loaded.warnings > 0 then io.stderr:write(config.format(loaded.warnings), "\n") end
+  if loaded.kind ~= "experiment" then
+    io.stderr:write(("error: %s is an ablation; `sak run` takes an experiment\n"):format(job.args[1]))
+    return 2
+  end
+  if job.threads == 0 and loaded.runtime.threads then core.threads(loaded.runtime.threads) end
+  local store <close> = core.store(job.db, "write")
+  local state, ctx = run.experiment(loaded, store, job)
+  if ctx.table then
+    print(ctx.table)
+    ctx.note(("predictions: %s\nresults:     sak show %d, or sak sql --db %s"):format(ctx:path "predictions.png", ctx.id, job.db))
+  end
+  if state == "stopped" then
+    ctx.note(("run %d stopped at step %d; what it logged is in %s"):format(ctx.id, ctx.step, job.db))
+    return 130
+  end
+  return 0
+end
+
+return run

@@ -1,0 +1,229 @@
+--- The stages of an experiment. Each takes the run's context and leaves its weights in ctx.student.
+
+local core = require "sak.core"
+local nn = require "sak.nn"
+local build = require "sak.build"
+local dataset = require "sak.dataset"
+local evaluate = require "sak.evaluate"
+local losses = require "sak.losses"
+local pretrain = require "sak.pretrain"
+local teacher = require "sak.models.teacher"
+local train = require "sak.train"
+local vit = require "sak.models.vit"
+local weights = require "sak.weights"
+
+local stages = {}
+
+--- Things that need a planned graph's memory are registered while it is built.
+local function deferred()
+  local list = {}
+  return function(f) list[#list + 1] = f end,
+    function(graph) for _, f in ipairs(list) do f(graph) end end
+end
+
+---@class Build  what one graph of a stage consists of
+---@field graph userdata
+---@field finish fun()  allocates memory and fills constants
+
+--- Teachers' features in a graph; those that come from the loader as they are (none yet) need no run.
+local function teacher_maps(ctx, graph, image, later, inputs)
+  local maps = {}
+  for _, t in ipairs(ctx.teachers) do maps[t.name] = teacher.features(graph, image, t, later, inputs) end
+  return maps
+end
+
+local function names_of(teachers)
+  local names, width = {}, {}
+  for i, t in ipairs(teachers) do
+    names[i], width[t.name] = t.name, t.weight
+  end
+  return names, width
+end
+
+--- Model, losses and outputs of one graph. o.tasks: with heads; o.stage: with losses (training).
+local function assemble(ctx, params, o)
+  local cfg = ctx.cfg
+  local graph = core.graph { training = o.stage ~= nil, seed = cfg.seed }
+  local later, finish = deferred()
+  local inputs = {}
+  local scope = nn.scope(graph, params, { inputs = inputs })
+  local image = scope:input("image", { o.batch, ctx.data.size[1], ctx.data.size[2], 3 })
+  local needs_maps = o.stage and o.stage.alpha ~= 0 and o.stage.kind ~= "probe"
+    or cfg.model == "teacher_heads" or cfg.model == "all_teachers"
+  local maps = needs_maps and teacher_maps(ctx, graph, image, later, inputs) or {}
+  local spec = build.student(cfg, ctx.functions, ctx.teachers, ctx.data.info, o.tasks)
+  spec.training = o.stage ~= nil
+  local features, outputs, routing = build.model(cfg)(scope, image, spec, maps)
+  local made = { graph = graph, spec = spec, outputs = outputs, routing = routing, features = features,
+    maps = maps, scope = scope, finish = function() graph:allocate() finish(graph) end }
+  return made
+end
+
+local function add_terms(graph, names, group, terms)
+  for _, term in ipairs(terms) do
+    graph:output(group .. term.name, term.value)
+    names[#names + 1] = group .. term.name
+  end
+end
+
+--- Distillation loss of an assembled graph.
+local function distillation(ctx, made, stage)
+  local size = ctx.data.size
+  local h, w = vit.grid(made.spec.stem, size)
+  local order, weight = names_of(ctx.teachers)
+  for name, v in pairs(stage.teachers or {}) do weight[name] = v end
+  local kind = type(stage.loss) == "table" and ctx.functions[("stages[%d].loss"):format(ctx.stage_index)] or stage.loss
+  return losses.distill(made.features, made.maps, order, h, w, kind, weight)
+end
+
+--- Gives new parameters the values of an earlier stage, by name with or without "backbone.".
+local function carry(ctx, params)
+  local before = ctx.student
+  if not before then return end
+  local known, fresh = {}, {}
+  for _, p in ipairs(before:list()) do known[p.name] = true end
+  for _, p in ipairs(params:list()) do
+    local bare = p.name:gsub("^backbone%.", "")
+    local source = known[p.name] and p.name or known[bare] and bare
+    if source then params:copy(p.name, before, source) else fresh[#fresh + 1] = p.name end
+  end
+  ctx.run:event("info", "carried", ctx.step, ("%d parameters from the stage before, %d new"):format(
+    #params:list() - #fresh, #fresh))
+end
+
+--- Pretrained weights of the stem, once, at the first stage.
+local function load_stem(ctx, params)
+  local path = ctx.cfg.student.stem.weights
+  if not path or ctx.student then return end
+  local prefix = params:list()[1].name:match("^backbone%.") and "backbone.vit." or "vit."
+  local file <close> = core.safetensors(path)
+  weights.load_encoder(params, file, ctx.cfg.student.stem, { where = path, image = ctx.data.size, prefix = prefix })
+end
+
+local function refuse_missing(cfg)
+  if cfg.student.lora then error("student.lora is not available in this version; remove it or set it to false", 0) end
+  if cfg.student.stem.kind ~= "vit" then
+    error(("student.stem: a %s stem is not available in this version; use sak.vit"):format(cfg.student.stem.kind), 0)
+  end
+end
+
+--- Stage 1: the student imitates its teachers; no labels.
+function stages.distill(ctx, stage)
+  refuse_missing(ctx.cfg)
+  local params = core.params(ctx.cfg.seed)
+  local made = assemble(ctx, params, { batch = stage.batch, stage = stage })
+  local objective, parts = distillation(ctx, made, stage)
+  local terms = {}
+  add_terms(made.graph, terms, "distill/", parts)
+  made.graph:output("loss", objective)
+  carry(ctx, params)
+  load_stem(ctx, params)
+  build.freeze(ctx.cfg, params)
+  made.graph:plan(objective)
+  made.finish()
+  local loader <close> = dataset.train_loader(ctx.data, stage.data or ctx.cfg.data, stage, { "image" }, ctx.cfg.seed)
+  ctx.student = params
+  return train.run(ctx, { name = stage.name, graph = made.graph, params = params, loader = loader,
+    stage = stage, terms = terms })
+end
+
+--- The graph that evaluates what a stage trained.
+local function evaluation_graph(ctx, params, tasks)
+  local made = assemble(ctx, params, { batch = ctx.cfg.eval.batch, tasks = tasks })
+  local graph, keys = made.graph, {}
+  for _, task in ipairs(tasks) do
+    graph:output("out/" .. task, made.outputs[task])
+    -- labels only pass through, for the meters and the sheet; the sum keeps them in the graph
+    local label = made.scope:input(task, ctx.label_shape(task, ctx.cfg.eval.batch))
+    graph:output("label_sum/" .. task, label:mean_all())
+  end
+  for key, p in pairs(made.routing) do
+    if #p.shape == 3 then p = p:mean { axis = 1 } end
+    graph:output("router/" .. key, p:mean { axis = 0 })
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  graph:plan()
+  made.finish()
+  return graph, keys
+end
+
+--- Stage 2: task losses and alpha times the distillation loss, on labelled images. Also runs the
+--- probes and the baselines, which only differ in their model.
+function stages.multitask(ctx, stage)
+  local cfg = ctx.cfg
+  refuse_missing(cfg)
+  local tasks = cfg.student.tasks
+  local params = core.params(cfg.seed)
+  local made = assemble(ctx, params, { batch = stage.batch, stage = stage, tasks = tasks })
+  local labels, terms = {}, {}
+  for _, task in ipairs(tasks) do labels[task] = made.scope:input(task, ctx.label_shape(task, stage.batch)) end
+  local own = {}
+  for _, task in ipairs(tasks) do own[task] = ctx.functions[("stages[%d].losses.%s"):format(ctx.stage_index, task)] end
+  local objective, parts = losses.multitask(made.outputs, labels, tasks, stage.weights or {}, own)
+  add_terms(made.graph, terms, "task/", parts)
+  if next(made.features) and stage.alpha and stage.alpha > 0 then
+    local kd, kd_parts = distillation(ctx, made, stage)
+    add_terms(made.graph, terms, "distill/", kd_parts)
+    objective = objective + (stage.alpha == 1 and kd or kd * stage.alpha)
+  end
+  made.graph:output("loss", objective)
+  carry(ctx, params)
+  load_stem(ctx, params)
+  build.freeze(cfg, params)
+  made.graph:plan(objective)
+  made.finish()
+  local fields = { "image", table.unpack(tasks) }
+  local loader <close> = dataset.train_loader(ctx.data, stage.data or cfg.data, stage, fields, cfg.seed)
+  ctx.student = params
+  local graph, routing = evaluation_graph(ctx, params, tasks)
+  local experts = { "stem" }
+  for _, t in ipairs(ctx.teachers) do experts[#experts + 1] = t.name end
+  local function score(final)
+    return evaluate.run(ctx, graph, { data = ctx.data, cfg = cfg, tasks = tasks, routing = routing,
+      experts = experts, final = final, sheet = final and ctx:path "predictions.png" or nil })
+  end
+  local finished = train.run(ctx, { name = stage.name, graph = made.graph, params = params, loader = loader,
+    stage = stage, terms = terms, on_iteration = function(it)
+      if cfg.eval.every > 0 and it % cfg.eval.every == 0 then score(false) end
+    end })
+  if not finished then return false end
+  ctx.result = score(true)
+  ctx.run:artifact(ctx:path "predictions.png", "sheet")
+  return true
+end
+
+--- Heads on frozen features.
+function stages.probe(ctx, stage)
+  return stages.multitask(ctx, stage)
+end
+
+--- Trains an encoder alone and saves it where the committee finds it.
+function stages.pretrain(ctx, stage)
+  local cfg, objective = ctx.cfg, stage.objective
+  local encoder = cfg.student.stem
+  local fields, more = pretrain.needs(objective, encoder)
+  local loader <close> = dataset.train_loader(ctx.data, cfg.data, stage, fields, cfg.seed, more)
+  local params, graph = core.params(cfg.seed), core.graph { training = true, seed = cfg.seed }
+  local later, finish = deferred()
+  local inputs = {}
+  local scope = nn.scope(graph, params, { inputs = inputs })
+  local loss, parts, options = pretrain[objective.kind] { graph = graph, scope = scope, params = params,
+    inputs = inputs, objective = objective, encoder = encoder, info = ctx.data.info, seed = cfg.seed,
+    image = scope:input("image", loader:shape "image"), later = later,
+    shape = function(field) return loader:shape(field) end }
+  local terms = {}
+  add_terms(graph, terms, "pretrain/", parts)
+  graph:output("loss", loss)
+  graph:plan(loss)
+  graph:allocate()
+  finish(graph)
+  options = options or {}
+  if options.start then options.start() end
+  local done = train.run(ctx, { name = stage.name, graph = graph, params = params, loader = loader,
+    stage = stage, terms = terms, after_update = options.after_update })
+  ctx.encoder_params = options.export or params
+  return done
+end
+
+return stages

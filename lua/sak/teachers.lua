@@ -1,0 +1,87 @@
+--- The committee of an experiment: weight files as they are, built-in teachers trained when missing
+--- and cached by the hash of their recipe.
+
+local core = require "sak.core"
+local host = require "sak.host"
+local teacher = require "sak.models.teacher"
+
+local teachers = {}
+
+--- Changes when what a recipe's training computes changes, so that old files are not taken for new.
+local RECIPE_VERSION = "1"
+
+local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
+
+--- experiments/teachers/<name>.lua, beside the script or in the current folder.
+local function recipe_path(name, script)
+  local tried = {}
+  local here = folder_of(script)
+  for _, dir in ipairs { here .. "/teachers", here, here .. "/../experiments/teachers", "experiments/teachers" } do
+    local path = dir .. "/" .. name .. ".lua"
+    if host.exists(path) == "file" then return path end
+    tried[#tried + 1] = path
+  end
+  error(("the recipe of the built-in teacher '%s' was not found; looked for %s"):format(name,
+    table.concat(tried, ", ")), 0)
+end
+
+---@return string file, table loaded  where the teacher's weights are, or will be
+local function cached_file(ctx, name)
+  local config = require "sak.config"
+  local path = recipe_path(name, ctx.script)
+  local loaded, problems = config.load(path, {})
+  if not loaded then error(config.format(problems), 0) end
+  local hash = host.sha256(RECIPE_VERSION .. loaded.json)
+  return ("%s/cache/teachers/%s-%s.safetensors"):format(ctx.results, name, hash:sub(1, 12)), loaded
+end
+
+--- Trains the named built-in teacher as a run of its own.
+local function train(ctx, name, loaded, file)
+  ctx.note(("teacher '%s' is not in the cache yet: training it (%s)"):format(name, loaded.sources[1].path))
+  core.mkdir(folder_of(file))
+  local run = require("sak.run").experiment(loaded, ctx.store, ctx.job, { kind = "teacher", export = file })
+  if run ~= "done" then error("interrupted", 0) end
+end
+
+--- Opens every teacher of the configuration.
+---@return Teacher[]
+function teachers.open(ctx, list)
+  local open = {}
+  for i, t in ipairs(list) do
+    local file = t.weights
+    if t.builtin then
+      local path, loaded = cached_file(ctx, t.builtin)
+      if host.exists(path) ~= "file" then train(ctx, t.builtin, loaded, path) end
+      file = path
+    end
+    open[i] = teacher.open(t, file or "random")
+  end
+  return open
+end
+
+--- The same without training anything: missing built-in teachers get random weights (for `check`).
+function teachers.sketch(ctx, list)
+  local open = {}
+  for i, t in ipairs(list) do
+    local file, spec = t.weights or "random", t
+    if t.builtin then
+      local path, loaded = cached_file(ctx, t.builtin)
+      if host.exists(path) == "file" then
+        file = path
+      else
+        spec = setmetatable({}, { __index = t })
+        for k, v in pairs(loaded.resolved.student.stem) do
+          if t[k] == nil then spec[k] = v end
+        end
+        local flat = {}
+        for k, v in pairs(t) do flat[k] = v end
+        for k, v in pairs(spec) do flat[k] = v end
+        spec = flat
+      end
+    end
+    open[i] = teacher.open(spec, file)
+  end
+  return open
+end
+
+return teachers
