@@ -24,12 +24,16 @@ static int authorize(void *ctx, int action, const char *a, const char *b, const 
     static const char *const pragmas[] = {
         "table_info", "table_xinfo", "table_list",    "index_list",      "index_info",
         "index_xinfo", "foreign_key_list", "database_list", "function_list", "pragma_list",
-        "compile_options", "collation_list", "module_list"};
+        "compile_options", "collation_list", "module_list", "foreign_key_check", "quick_check",
+        "integrity_check"};
     switch (action) {
     case SQLITE_SELECT:
     case SQLITE_READ:
     case SQLITE_RECURSIVE:
         return SQLITE_OK;
+    case SQLITE_UPDATE: /* asked when a table-valued function such as json_each declares itself; a
+                         * real update is not a reading statement and fails after */
+        return a && !strcmp(a, "sqlite_master") ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_FUNCTION:
         return b && (!sqlite3_stricmp(b, "load_extension") || !sqlite3_stricmp(b, "fts3_tokenizer"))
                    ? SQLITE_DENY
