@@ -81,10 +81,10 @@ static void progress_line_shows_share_eta_rate_and_text(void **state)
     sak_progress_text(p, 10, 200, line, sizeof line);
     assert_null(strstr(line, "left"));
     const size_t bytes = (size_t)(strstr(line, "ß") - line) + strlen("ß");
-    const size_t width = sak_text_width(line) - strlen("er");
+    const size_t width = sak_human_width(line) - strlen("er");
     sak_progress_text(p, 10, width, line, sizeof line);
     assert_int_equal(strlen(line), bytes); /* cut by characters, never inside one */
-    assert_int_equal(sak_text_width(line), width);
+    assert_int_equal(sak_human_width(line), width);
     sak_progress_close(p);
     fclose(f);
     assert_int_equal(text[0], '\r');
@@ -140,13 +140,13 @@ static void quantities_read_well(void **state)
                  {7500, "2 h 05 min"}};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         char out[32];
-        sak_seconds_text(times[i].seconds, out);
+        sak_human_seconds(times[i].seconds, out);
         assert_string_equal(out, times[i].want);
     }
     char out[32];
-    sak_bytes_text(512, out);
+    sak_human_bytes(512, out);
     assert_string_equal(out, "512 bytes");
-    sak_bytes_text(1.5 * 1024 * 1024 * 1024, out);
+    sak_human_bytes(1.5 * 1024 * 1024 * 1024, out);
     assert_string_equal(out, "1.5 GiB");
 }
 
