@@ -75,15 +75,15 @@ INLINE void to_hsv(planes *p)
     }
 }
 
-/* One channel: V - V S a / (255 * 30), a = the ramp of hue at `turn`.  The product is an integer, so
- * its quotient is at least 1/15300 away from a rounding boundary or exactly on it: half of that is
- * more than the error of multiplying by the reciprocal, and makes halves round up. */
+/* One channel: floor(V - V S a / (255 * 30)), a = the ramp of hue at `turn`; OpenCV's vector path
+ * rounds down too.  The product is an integer, so the difference is a whole number or at least
+ * 1/7650 away from one: adding half of that outweighs the error of multiplying by the reciprocal. */
 INLINE int32_t ramp(int32_t h, float vs, float v, int32_t turn)
 {
     int32_t k = h + turn;
     k -= k >= 180 ? 180 : 0;
     const int32_t a = most(0, least(30, least(k, 120 - k)));
-    return (int32_t)(v + (0.5f + 6.5e-5f) - vs * (float)a * (1.0f / 7650));
+    return (int32_t)(v + 6.5e-5f - vs * (float)a * (1.0f / 7650));
 }
 
 INLINE void from_hsv(planes *p)
