@@ -322,10 +322,10 @@ static void rows_print_as_table_csv_and_json(void **state)
     expect_printed(s, "SELECT 1 AS a WHERE 0", SAK_FORMAT_TABLE, "a\n");
     /* Bytes that are no UTF-8, and a number that needs all its digits. */
     expect_printed(s, "SELECT CAST(x'61ff62' AS TEXT) AS t, 0.1 + 0.2 AS v", SAK_FORMAT_JSON,
-                   "[\n {\"t\": \"a\xEF\xBF\xBD" "b\", \"v\": 0.30000000000000004}\n]\n");
+                   "[\n {\"t\": \"a\\ufffdb\", \"v\": 0.30000000000000004}\n]\n");
     /* Long cells are cut to 60 characters. */
     expect_printed(s, "SELECT printf('%.*c', 70, 'x') AS t", SAK_FORMAT_TABLE,
-                   "t                                                           \n"
+                   "t\n"
                    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…\n");
     sak_store_close(s);
 }

@@ -44,12 +44,11 @@ const char sak_views_sql[] =
 
     "CREATE VIEW seed_stats AS"
     " SELECT experiment, sweep, arm, cell, group_sha256, metric, goal, n, mean, sd,"
-    "  mean - q * sd / sqrt(n) AS lo, mean + q * sd / sqrt(n) AS hi, min, max, n_nonfinite"
+    "  mean - q975 * sd / sqrt(n) AS lo, mean + q975 * sd / sqrt(n) AS hi, min, max, n_nonfinite"
     " FROM (SELECT x.experiment, x.sweep, x.arm, x.cell, x.group_sha256, x.metric, x.goal,"
     "   count(x.value) AS n, avg(x.value) AS mean, min(x.value) AS min, max(x.value) AS max,"
     "   CASE WHEN count(x.value) > 1 THEN"
     "    sqrt(sum((x.value - x.centre) * (x.value - x.centre)) / (count(x.value) - 1)) END AS sd,"
-    "   (SELECT q975 FROM t_quantile WHERE df = min(count(x.value) - 1, 1000)) AS q,"
     "   count(*) - count(x.value) AS n_nonfinite"
     "  FROM (SELECT e.name AS experiment, s.name AS sweep, g.arm, g.cell, g.group_sha256,"
     "    g.sweep_id, r.experiment_id, k.name AS metric, k.goal, l.value,"
@@ -58,7 +57,8 @@ const char sak_views_sql[] =
     "   FROM replicates g JOIN run r ON r.id = g.run"
     "   JOIN experiment e ON e.id = r.experiment_id LEFT JOIN sweep s ON s.id = g.sweep_id"
     "   JOIN metric_last l ON l.run_id = g.run JOIN metric_key k ON k.id = l.key_id) x"
-    "  GROUP BY x.experiment, x.sweep, x.arm, x.cell, x.group_sha256, x.metric);"
+    "  GROUP BY x.experiment, x.sweep, x.arm, x.cell, x.group_sha256, x.metric)"
+    " LEFT JOIN t_quantile ON df = min(n - 1, 1000);"
 
     /* Names: router/<task>/level<k>/<expert>. */
     "CREATE VIEW routing AS"
