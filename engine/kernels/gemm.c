@@ -1,13 +1,16 @@
-/* Matrix products: the choice of BLIS's kernel set, and products split over our own pool. */
+/* Matrix products: the choice between our tiles and BLIS's kernel sets, and the split of large
+ * products over our own pool. */
 #include "kernels/gemm.h"
 
 #include <blis.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/pool.h"
 #include "kernels/cpu.h"
+#include "kernels/gemm_tile.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -28,6 +31,8 @@ static bool halved_avx512(void)
 #endif
 }
 
+static sak_gemm_fn *tile; /* NULL: BLIS */
+
 /* BLIS 0.9.0 recognises CPUs up to 2021 and runs its `generic` C code (5 times slower) on newer
  * ones, so we name the set.  It wants the number of the set, and reads a name as 0. */
 static void choose_kernels(void)
@@ -40,6 +45,9 @@ static void choose_kernels(void)
         setenv("BLIS_ARCH_TYPE", number, 0);
     }
     bli_init();
+    const char *asked = getenv("SAK_GEMM");
+    if (!asked || strcmp(asked, "blis") != 0)
+        tile = sak_gemm_tile();
 }
 
 void sak_gemm_init(void)
@@ -51,6 +59,8 @@ void sak_gemm_init(void)
 const char *sak_gemm_kernel(void)
 {
     sak_gemm_init();
+    if (tile)
+        return sak_cpu_isa() == SAK_ISA_AVX512 ? "sak-avx512" : "sak-avx2";
     return bli_arch_string(bli_arch_query_id());
 }
 
@@ -66,16 +76,9 @@ static void no_product(int64_t m, int64_t n, sak_real *c, int64_t ldc, sak_real 
             c[i * ldc + j] = 0;
 }
 
-void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c, int64_t ldc,
-              sak_real alpha, sak_real beta)
+static void blis_product(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
+                         int64_t ldc, sak_real alpha, sak_real beta)
 {
-    if (m <= 0 || n <= 0)
-        return;
-    if (k <= 0) {
-        no_product(m, n, c, ldc, beta);
-        return;
-    }
-    sak_gemm_init();
     rntm_t one = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(1, &one);
     bli_rntm_set_ways(1, 1, 1, 1, 1, &one);
@@ -88,33 +91,80 @@ void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c
 #endif
 }
 
-int64_t sak_gemm_grain(int64_t m, int64_t n, int64_t k)
+void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c, int64_t ldc,
+              sak_real alpha, sak_real beta)
 {
-    const double row = 2.0 * (double)n * (double)k;
-    int64_t grain = (m + 31) / 32;
-    if ((double)grain * row < 2e6) /* about 20 us */
-        grain = (int64_t)(2e6 / (row + 1)) + 1;
-    grain = grain < 24 ? 24 : (grain + 11) / 12 * 12;
-    return grain;
+    if (m <= 0 || n <= 0)
+        return;
+    sak_gemm_init();
+    if (k <= 0)
+        no_product(m, n, c, ldc, beta);
+    else
+        (tile ? tile : blis_product)(m, n, k, a, b, c, ldc, alpha, beta);
 }
 
+/* A large product: tasks of (rows, cols) blocks of C, numbered row by row. */
 typedef struct product {
-    int64_t n, k, ldc;
+    int64_t m, n, k, ldc, rows, cols;
     sak_mat a, b;
+    const sak_real *bias;
     sak_real *c, alpha, beta;
 } product;
 
-static void product_rows(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
+#define TASK_FLOPS 2e6 /* about 20 us: waking a thread costs a few */
+#define TASKS 48       /* enough to keep some tens of threads busy to the end */
+
+/* Blocks of a size that packs well, halved along the longer side while there are too few; below
+ * 42 x 64 the packing begins to show. */
+static void split(product *p)
+{
+    const double k = 2.0 * (double)p->k;
+    p->rows = p->m < 168 ? p->m : 168;
+    p->cols = p->n < 512 ? p->n : 512;
+    while (sak_chunks(p->m, p->rows) * sak_chunks(p->n, p->cols) < TASKS &&
+           k * (double)p->rows * (double)p->cols > 2 * TASK_FLOPS) {
+        if (p->cols > 64 && (p->cols > p->rows || p->rows <= 42))
+            p->cols = (p->cols / 2 + 63) / 64 * 64;
+        else if (p->rows > 42)
+            p->rows = (p->rows / 2 + 13) / 14 * 14;
+        else
+            break;
+    }
+}
+
+static void product_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
 {
     (void)chunk, (void)worker;
     const product *p = ctx;
-    const sak_mat a = {p->a.p + begin * p->a.rs, p->a.rs, p->a.cs};
-    sak_gemm(end - begin, p->n, p->k, a, p->b, p->c + begin * p->ldc, p->ldc, p->alpha, p->beta);
+    const int64_t across = sak_chunks(p->n, p->cols);
+    for (int64_t t = begin; t < end; t++) {
+        const int64_t i = t / across * p->rows, j = t % across * p->cols;
+        const int64_t m = p->m - i < p->rows ? p->m - i : p->rows;
+        const int64_t n = p->n - j < p->cols ? p->n - j : p->cols;
+        sak_real *c = p->c + i * p->ldc + j;
+        for (int64_t r = 0; p->bias && r < m; r++)
+            memcpy(c + r * p->ldc, p->bias + j, (size_t)n * sizeof *c);
+        sak_gemm(m, n, p->k, (sak_mat){p->a.p + i * p->a.rs, p->a.rs, p->a.cs},
+                 (sak_mat){p->b.p + j * p->b.cs, p->b.rs, p->b.cs}, c, p->ldc, p->alpha, p->beta);
+    }
+}
+
+static void run(product *p)
+{
+    if (p->m <= 0 || p->n <= 0)
+        return;
+    split(p);
+    sak_parallel_for(sak_chunks(p->m, p->rows) * sak_chunks(p->n, p->cols), 1, product_blocks, p);
 }
 
 void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
                        int64_t ldc, sak_real alpha, sak_real beta)
 {
-    product p = {n, k, ldc, a, b, c, alpha, beta};
-    sak_parallel_for(m, sak_gemm_grain(m, n, k), product_rows, &p);
+    run(&(product){m, n, k, ldc, 0, 0, a, b, NULL, c, alpha, beta});
+}
+
+void sak_gemm_bias(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, const sak_real *bias,
+                   sak_real *c, int64_t ldc)
+{
+    run(&(product){m, n, k, ldc, 0, 0, a, b, bias, c, 1, bias != NULL});
 }

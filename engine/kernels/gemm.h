@@ -1,4 +1,5 @@
-/* Matrix products through BLIS, single-threaded per call and split over rows on our own pool. */
+/* Matrix products, single-threaded per call and split on our own pool: our tiles on x86-64 with
+ * AVX2 or AVX-512, BLIS elsewhere. */
 #ifndef SAK_KERNELS_GEMM_H
 #define SAK_KERNELS_GEMM_H
 
@@ -17,17 +18,19 @@ typedef struct sak_mat {
 void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c, int64_t ldc,
               sak_real alpha, sak_real beta);
 
-/* The same, rows of C split over the pool in chunks that depend on the sizes only. */
+/* The same, blocks of C split over the pool by the sizes only. */
 void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
                        int64_t ldc, sak_real alpha, sak_real beta);
+/* C = A B + bias in every row; bias (n), or NULL for none. */
+void sak_gemm_bias(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, const sak_real *bias,
+                   sak_real *c, int64_t ldc);
 
-/* Rows per chunk of that split, for callers that do more than the product in a chunk. */
-int64_t sak_gemm_grain(int64_t m, int64_t n, int64_t k);
-
-/* Chooses BLIS's kernel set by what the CPU can do, before the first product; never overrides the
- * user's own BLIS_ARCH_TYPE.  Idempotent. */
+/* Chooses what runs by what the CPU can do, before the first product.  SAK_GEMM=blis in the
+ * environment asks for BLIS; its kernel set is chosen too, never against the user's own
+ * BLIS_ARCH_TYPE.  Idempotent. */
 void sak_gemm_init(void);
-/* Name of the kernel set that runs ("skx", "haswell", "generic" …) and BLIS's version. */
+/* Name of what runs: "sak-avx512", "sak-avx2", or BLIS's kernel set ("skx", "haswell", "generic" …);
+ * and BLIS's version. */
 const char *sak_gemm_kernel(void);
 const char *sak_gemm_version(void);
 

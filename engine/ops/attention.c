@@ -10,12 +10,15 @@
 
 #define BLOCK_ELEMENTS 65536 /* of one (rows, L) block: 256 KiB of float stays in the L2 cache */
 #define BLOCK_ROWS 32        /* at least */
+#define LANES 16             /* the vector kernels' */
+#define NEVER (-SAK_REAL_MAX / 4) /* score of a token that is not there: exp gives 0 */
 
 typedef struct attention {
     const sak_opcall *c;
     const sak_simd *simd;
     int64_t B, L, C, heads, d, h, w; /* h = 0: no relative positions */
     int64_t rows;                    /* of a block */
+    int64_t ld;                      /* L rounded up: no vector tails in softmax and exp */
     int64_t rel;                     /* 2h - 1 + 2w - 1 */
     sak_real scale;
 } attention;
@@ -31,7 +34,8 @@ static attention sizes(const sak_opshape *s)
         a.w = (int64_t)SAK_ATTR(s, 2);
         a.rel = 2 * a.h - 1 + 2 * a.w - 1;
     }
-    int64_t most = BLOCK_ELEMENTS / a.L;
+    a.ld = (a.L + LANES - 1) / LANES * LANES;
+    int64_t most = BLOCK_ELEMENTS / a.ld;
     most = most < BLOCK_ROWS ? BLOCK_ROWS : most;
     const int64_t blocks = (a.L + most - 1) / most;
     a.rows = (a.L + blocks - 1) / blocks;
@@ -74,8 +78,8 @@ static int64_t attention_save(const sak_opshape *s)
 static sak_scratch attention_scratch(const sak_opshape *s)
 {
     const attention a = sizes(s);
-    /* scores and position products, their gradients; each head's gradient of the tables */
-    return (sak_scratch){.each = 2 * a.rows * (a.L + a.rel),
+    /* scores and position products, their gradients, one line; each head's gradient of the tables */
+    return (sak_scratch){.each = 2 * a.rows * (a.ld + a.rel) + a.w,
                          .shared = a.B * a.heads * a.rel * a.d};
 }
 
@@ -100,23 +104,49 @@ static void position_products(const attention *a, int64_t n, sak_mat q, sak_real
     sak_gemm(n, nw, a->d, q, (sak_mat){a->c->x[2], 1, a->d}, t + nh, a->rel, 1, 0);
 }
 
-/* s (n, L) = scale q k^T + positions, for the block's rows from r0. */
-static void scores(const attention *a, int64_t r0, int64_t n, sak_mat q, sak_mat k_t, sak_real *s,
-                   sak_real *t)
+/* Adds q . rel_h[y - y'] + q . rel_w[x - x'] to the scores of the block's rows from r0. */
+static void add_positions(const attention *a, int64_t r0, int64_t n, sak_mat q, sak_real *s,
+                          sak_real *t, sak_real *restrict line)
 {
-    sak_gemm(n, a->L, a->d, q, k_t, s, a->L, a->scale, 0);
-    if (!a->h)
-        return;
     position_products(a, n, q, t);
     for (int64_t r = 0; r < n; r++) {
         const int64_t y = (r0 + r) / a->w, x = (r0 + r) % a->w;
         const sak_real *th = t + r * a->rel + y + a->h - 1;
         const sak_real *tw = t + r * a->rel + 2 * a->h - 1 + x + a->w - 1;
-        sak_real *row = s + r * a->L;
-        for (int64_t y2 = 0; y2 < a->h; y2++, row += a->w)
+        sak_real *restrict row = s + r * a->ld;
+        for (int64_t x2 = 0; x2 < a->w; x2++)
+            line[x2] = tw[-x2];
+        for (int64_t y2 = 0; y2 < a->h; y2++, row += a->w) {
+            const sak_real of_row = th[-y2];
             for (int64_t x2 = 0; x2 < a->w; x2++)
-                row[x2] += th[-y2] + tw[-x2];
+                row[x2] += of_row + line[x2];
+        }
     }
+}
+
+/* The worker's scratch. */
+typedef struct room {
+    sak_real *s, *ds; /* (rows, ld) */
+    sak_real *t, *dt; /* (rows, rel) */
+    sak_real *line;   /* (w) */
+} room;
+
+static room room_of(const attention *a, int worker)
+{
+    sak_real *p = sak_each(a->c, worker);
+    const int64_t block = a->rows * a->ld, rel = a->rows * a->rel;
+    return (room){p, p + block, p + 2 * block, p + 2 * block + rel, p + 2 * block + 2 * rel};
+}
+
+/* s (n, L) = scale q k^T + positions, for the block's rows from r0. */
+static void scores(const attention *a, int64_t r0, int64_t n, sak_mat q, sak_mat k_t, const room *m)
+{
+    sak_gemm(n, a->L, a->d, q, k_t, m->s, a->ld, a->scale, 0);
+    if (a->h)
+        add_positions(a, r0, n, q, m->s, m->t, m->line);
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t j = a->L; j < a->ld; j++)
+            m->s[r * a->ld + j] = NEVER;
 }
 
 static void forward_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
@@ -124,7 +154,7 @@ static void forward_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk,
     (void)chunk;
     const attention *a = ctx;
     const int64_t blocks = sak_chunks(a->L, a->rows), ld = 3 * a->C;
-    sak_real *s = sak_each(a->c, worker), *t = s + a->rows * a->L;
+    const room m = room_of(a, worker);
     for (int64_t i = begin; i < end; i++) {
         const int64_t b = i / blocks / a->heads, head = i / blocks % a->heads;
         const int64_t r0 = i % blocks * a->rows;
@@ -132,14 +162,14 @@ static void forward_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk,
         const sak_real *q = a->c->x[0] + part_at(a, b, head, 0) + r0 * ld;
         const sak_real *k = a->c->x[0] + part_at(a, b, head, 1);
         const sak_real *v = a->c->x[0] + part_at(a, b, head, 2);
-        scores(a, r0, n, (sak_mat){q, ld, 1}, (sak_mat){k, 1, ld}, s, t);
+        scores(a, r0, n, (sak_mat){q, ld, 1}, (sak_mat){k, 1, ld}, &m);
         sak_real *lse = a->c->save ? a->c->save + (b * a->heads + head) * a->L + r0 : NULL;
         for (int64_t r = 0; r < n; r++) {
-            const sak_real e = a->simd->softmax(a->L, 1, s + r * a->L, s + r * a->L);
+            const sak_real e = a->simd->softmax(a->ld, 1, m.s + r * a->ld, m.s + r * a->ld);
             if (lse)
                 lse[r] = e;
         }
-        sak_gemm(n, a->d, a->L, (sak_mat){s, a->L, 1}, (sak_mat){v, ld, 1},
+        sak_gemm(n, a->d, a->L, (sak_mat){m.s, a->ld, 1}, (sak_mat){v, ld, 1},
                  a->c->y + (b * a->L + r0) * a->C + head * a->d, a->C, 1, 0);
     }
 }
@@ -154,20 +184,27 @@ static void attention_forward(const sak_opcall *c)
 
 /* Position terms of one block: dt sums ds over x' and over y'; then dq += dt rel and
  * drel += dt^T q, the latter into this head's own part of the shared scratch. */
-static void position_gradients(const attention *a, int64_t r0, int64_t n, sak_mat q,
-                               const sak_real *ds, sak_real *dt, sak_real *dq, sak_real *drel)
+static void position_gradients(const attention *a, int64_t r0, int64_t n, sak_mat q, const room *m,
+                               sak_real *dq, sak_real *drel)
 {
     const int64_t nh = 2 * a->h - 1, nw = 2 * a->w - 1;
+    sak_real *dt = m->dt, *restrict line = m->line;
     memset(dt, 0, (size_t)(n * a->rel) * sizeof *dt);
     for (int64_t r = 0; r < n; r++) {
         const int64_t y = (r0 + r) / a->w, x = (r0 + r) % a->w;
         sak_real *th = dt + r * a->rel + y + a->h - 1, *tw = dt + r * a->rel + nh + x + a->w - 1;
-        const sak_real *row = ds + r * a->L;
+        const sak_real *restrict row = m->ds + r * a->ld;
+        memset(line, 0, (size_t)a->w * sizeof *line);
         for (int64_t y2 = 0; y2 < a->h; y2++, row += a->w) {
-            th[-y2] = a->simd->sum(a->w, row);
+            sak_real sum = 0;
             for (int64_t x2 = 0; x2 < a->w; x2++)
-                tw[-x2] += row[x2];
+                sum += row[x2];
+            th[-y2] = sum;
+            for (int64_t x2 = 0; x2 < a->w; x2++)
+                line[x2] += row[x2];
         }
+        for (int64_t x2 = 0; x2 < a->w; x2++)
+            tw[-x2] = line[x2];
     }
     if (dq) {
         sak_gemm(n, a->d, nh, (sak_mat){dt, a->rel, 1}, (sak_mat){a->c->x[1], a->d, 1}, dq,
@@ -180,53 +217,54 @@ static void position_gradients(const attention *a, int64_t r0, int64_t n, sak_ma
 }
 
 /* p = exp(s - lse); then, with dp = dO v^T and D = dO . O per row: ds = p (dp - D). */
-static void backward_block(const attention *a, int64_t b, int64_t head, int64_t r0, int64_t n,
-                           sak_real *p, sak_real *ds, sak_real *t)
+static void score_gradients(const attention *a, int64_t n, const sak_real *y, const sak_real *dy,
+                            const sak_real *lse, const room *m)
 {
-    const sak_opcall *c = a->c;
-    const int64_t ld = 3 * a->C;
-    const sak_real *q = c->x[0] + part_at(a, b, head, 0) + r0 * ld;
-    const sak_real *k = c->x[0] + part_at(a, b, head, 1), *v = c->x[0] + part_at(a, b, head, 2);
-    const sak_real *y = c->y + (b * a->L + r0) * a->C + head * a->d;
-    const sak_real *dy = c->dy + (b * a->L + r0) * a->C + head * a->d;
-    const sak_real *lse = c->save + (b * a->heads + head) * a->L + r0;
-    const sak_mat mq = {q, ld, 1}, mdy = {dy, a->C, 1};
-    scores(a, r0, n, mq, (sak_mat){k, 1, ld}, p, t);
-    sak_gemm(n, a->L, a->d, mdy, (sak_mat){v, 1, ld}, ds, a->L, 1, 0);
     for (int64_t r = 0; r < n; r++) {
-        sak_real *restrict pr = p + r * a->L, *restrict dr = ds + r * a->L;
+        sak_real *restrict p = m->s + r * a->ld, *restrict ds = m->ds + r * a->ld;
         const sak_real D = a->simd->dot(a->d, dy + r * a->C, y + r * a->C), e = lse[r];
         for (int64_t j = 0; j < a->L; j++)
-            pr[j] -= e;
-        a->simd->exp(a->L, pr, pr);
+            p[j] -= e;
+        a->simd->exp(a->ld, p, p);
         for (int64_t j = 0; j < a->L; j++)
-            dr[j] = pr[j] * (dr[j] - D);
+            ds[j] = p[j] * (ds[j] - D);
     }
+}
+
+static void backward_block(const attention *a, int64_t b, int64_t head, int64_t r0, int64_t n,
+                           const room *m)
+{
+    const sak_opcall *c = a->c;
+    const int64_t ld = 3 * a->C, at = b * a->heads + head;
+    const int64_t at_q = part_at(a, b, head, 0) + r0 * ld;
+    const int64_t at_k = part_at(a, b, head, 1), at_v = part_at(a, b, head, 2);
+    const int64_t at_y = (b * a->L + r0) * a->C + head * a->d;
+    const sak_mat q = {c->x[0] + at_q, ld, 1}, dy = {c->dy + at_y, a->C, 1};
+    scores(a, r0, n, q, (sak_mat){c->x[0] + at_k, 1, ld}, m);
+    sak_gemm(n, a->L, a->d, dy, (sak_mat){c->x[0] + at_v, 1, ld}, m->ds, a->ld, 1, 0);
+    score_gradients(a, n, c->y + at_y, dy.p, c->save + at * a->L + r0, m);
     sak_real *dx = c->dx[0];
     if (dx) {
         const bool more = c->acc[0] || r0 > 0;
-        sak_real *dq = dx + part_at(a, b, head, 0) + r0 * ld;
-        const sak_mat p_t = {p, 1, a->L}, ds_t = {ds, 1, a->L};
-        sak_gemm(a->L, a->d, n, p_t, mdy, dx + part_at(a, b, head, 2), ld, 1, more);
-        sak_gemm(n, a->d, a->L, (sak_mat){ds, a->L, 1}, (sak_mat){k, ld, 1}, dq, ld, a->scale,
+        const sak_mat ds = {m->ds, a->ld, 1}, ds_t = {m->ds, 1, a->ld}, p_t = {m->s, 1, a->ld};
+        sak_gemm(n, a->d, a->L, ds, (sak_mat){c->x[0] + at_k, ld, 1}, dx + at_q, ld, a->scale,
                  c->acc[0]);
-        sak_gemm(a->L, a->d, n, ds_t, mq, dx + part_at(a, b, head, 1), ld, a->scale, more);
+        sak_gemm(a->L, a->d, n, ds_t, q, dx + at_k, ld, a->scale, more);
+        sak_gemm(a->L, a->d, n, p_t, dy, dx + at_v, ld, 1, more);
     }
     if (a->h)
-        position_gradients(a, r0, n, mq, ds, t + a->rows * a->rel,
-                           dx ? dx + part_at(a, b, head, 0) + r0 * ld : NULL,
-                           c->shared + (b * a->heads + head) * a->rel * a->d);
+        position_gradients(a, r0, n, q, m, dx ? dx + at_q : NULL, c->shared + at * a->rel * a->d);
 }
 
 static void backward_heads(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
 {
     (void)chunk;
     const attention *a = ctx;
-    sak_real *p = sak_each(a->c, worker), *ds = p + a->rows * a->L, *t = ds + a->rows * a->L;
+    const room m = room_of(a, worker);
     for (int64_t i = begin; i < end; i++)
         for (int64_t r0 = 0; r0 < a->L; r0 += a->rows)
             backward_block(a, i / a->heads, i % a->heads, r0,
-                           a->L - r0 < a->rows ? a->L - r0 : a->rows, p, ds, t);
+                           a->L - r0 < a->rows ? a->L - r0 : a->rows, &m);
 }
 
 /* Sums the heads' parts of one position table, in order. */

@@ -3,8 +3,6 @@
 #include "kernels/gemm.h"
 #include "ops/op.h"
 
-#include <string.h>
-
 /* --- linear ---------------------------------------------------------------------------------------*/
 
 static sak_status linear_shape(sak_opshape *s, sak_error *err)
@@ -37,23 +35,11 @@ static double linear_flops(const sak_opshape *s)
     return 2.0 * (double)sak_shape_count(&s->x[0]) * (double)s->x[1].d[0];
 }
 
-static void linear_rows(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
-{
-    (void)chunk, (void)worker;
-    const sak_opcall *c = ctx;
-    const int64_t in = c->s->x[1].d[1], out = c->s->x[1].d[0];
-    sak_real *y = c->y + begin * out;
-    const bool bias = c->s->n_in > 2;
-    for (int64_t i = 0; bias && i < end - begin; i++)
-        memcpy(y + i * out, c->x[2], (size_t)out * sizeof *y);
-    sak_gemm(end - begin, out, in, (sak_mat){c->x[0] + begin * in, in, 1},
-             (sak_mat){c->x[1], 1, in}, y, out, 1, bias);
-}
-
 static void linear_forward(const sak_opcall *c)
 {
     const int64_t rows = sak_shape_rows(&c->s->y), in = c->s->x[1].d[1], out = c->s->x[1].d[0];
-    sak_parallel_for(rows, sak_gemm_grain(rows, out, in), linear_rows, (void *)(uintptr_t)c);
+    sak_gemm_bias(rows, out, in, (sak_mat){c->x[0], in, 1}, (sak_mat){c->x[1], 1, in},
+                  c->s->n_in > 2 ? c->x[2] : NULL, c->y, out);
 }
 
 static void linear_backward(const sak_opcall *c)

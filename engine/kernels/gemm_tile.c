@@ -1,0 +1,180 @@
+/* Instances of gemm_tile.inc per instruction set and number type, and the choice between them. */
+#include "kernels/gemm_tile.h"
+
+#include <string.h>
+
+#include "kernels/cpu.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define DEPTH 384     /* of k at a time: a (DEPTH, 2 vectors) panel of B stays near the core */
+#define ROWS 168      /* of A at a time: (ROWS, DEPTH) packed fits half of an L2 cache */
+#define MOST_PANEL 32 /* columns of a packed panel of B */
+
+/* Packed operands; a thread's own, so that products allocate nothing. */
+static _Thread_local sak_real packed_a[ROWS / 6 * 8 * DEPTH] __attribute__((aligned(64)));
+static _Thread_local sak_real packed_b[MOST_PANEL * DEPTH] __attribute__((aligned(64)));
+_Static_assert(ROWS % 42 == 0 && ROWS / 14 * 16 <= ROWS / 6 * 8, "whole tiles that fit packed_a");
+
+#define TARGET __attribute__((target("avx2,fma")))
+#ifdef SAK_DOUBLE
+#define VEC __m256d
+#define MASK __m256i
+#define WIDTH 4
+#define LOAD _mm256_loadu_pd
+#define STORE _mm256_storeu_pd
+#define SET1 _mm256_set1_pd
+#define MUL _mm256_mul_pd
+#define FMA _mm256_fmadd_pd
+#define LOAD_SOME(p, m) _mm256_maskload_pd((p), (m))
+#define STORE_SOME(p, m, v) _mm256_maskstore_pd((p), (m), (v))
+#define MASK_OF(n) _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3))
+#else
+#define VEC __m256
+#define MASK __m256i
+#define WIDTH 8
+#define LOAD _mm256_loadu_ps
+#define STORE _mm256_storeu_ps
+#define SET1 _mm256_set1_ps
+#define MUL _mm256_mul_ps
+#define FMA _mm256_fmadd_ps
+#define LOAD_SOME(p, m) _mm256_maskload_ps((p), (m))
+#define STORE_SOME(p, m, v) _mm256_maskstore_ps((p), (m), (v))
+#define MASK_OF(n)                                                                                 \
+    _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#endif
+
+/* Transposes a square: to[j * ld + i] = from[min(i, n - 1) * step + j]. */
+#ifdef SAK_DOUBLE
+#define SQUARE 4
+TARGET static inline void transpose_square(const double *from, int64_t step, int64_t n, double *to,
+                                           int64_t ld)
+{
+    __m256d r[4], t[4];
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm256_loadu_pd(from + (i < n ? i : n - 1) * step);
+    for (int i = 0; i < 4; i += 2) { /* rows i and i + 1 interleaved */
+        t[i] = _mm256_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int j = 0; j < 2; j++) {
+        _mm256_storeu_pd(to + j * ld, _mm256_permute2f128_pd(t[j], t[j + 2], 0x20));
+        _mm256_storeu_pd(to + (j + 2) * ld, _mm256_permute2f128_pd(t[j], t[j + 2], 0x31));
+    }
+}
+#else
+#define SQUARE 8
+TARGET static inline void transpose_square(const float *from, int64_t step, int64_t n, float *to,
+                                           int64_t ld)
+{
+    __m256 r[8], t[8];
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm256_loadu_ps(from + (i < n ? i : n - 1) * step);
+    for (int i = 0; i < 8; i += 2) { /* rows i and i + 1 interleaved */
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) { /* four rows */
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int j = 0; j < 4; j++) {
+        _mm256_storeu_ps(to + j * ld, _mm256_permute2f128_ps(r[j], r[j + 4], 0x20));
+        _mm256_storeu_ps(to + (j + 4) * ld, _mm256_permute2f128_ps(r[j], r[j + 4], 0x31));
+    }
+}
+#endif
+
+/* to[p * ld + i] = from[i * si + p * sp] for i < w, p < k; anything for w <= i < ld.  ld is w
+ * rounded up to a multiple of SQUARE, or more. */
+TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, int64_t sp,
+                        sak_real *to, int64_t ld)
+{
+    int64_t p = 0;
+    for (; si != 1 && sp == 1 && p + SQUARE <= k; p += SQUARE)
+        for (int64_t i = 0; i < w; i += SQUARE)
+            transpose_square(from + i * si + p, si, w - i, to + p * ld + i, ld);
+    const int64_t whole = w / WIDTH * WIDTH;
+    const MASK rest = MASK_OF(w - whole);
+    for (; si == 1 && p < k; p++) {
+        const sak_real *x = from + p * sp;
+        sak_real *y = to + p * ld;
+        for (int64_t i = 0; i < whole; i += WIDTH)
+            STORE(y + i, LOAD(x + i));
+        if (whole < w)
+            STORE(y + whole, LOAD_SOME(x + whole, rest));
+    }
+    for (; p < k; p++)
+        for (int64_t i = 0; i < w; i++)
+            to[p * ld + i] = from[i * si + p * sp];
+}
+
+#define NAME(f) f##_avx2
+#define TILE_ROWS 6
+#define STRIPE 8
+#include "kernels/gemm_tile.inc"
+
+#undef NAME
+#undef TARGET
+#undef VEC
+#undef MASK
+#undef WIDTH
+#undef LOAD
+#undef STORE
+#undef SET1
+#undef MUL
+#undef FMA
+#undef LOAD_SOME
+#undef STORE_SOME
+#undef MASK_OF
+#undef TILE_ROWS
+#undef STRIPE
+
+#define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")))
+#ifdef SAK_DOUBLE
+#define VEC __m512d
+#define MASK __mmask8
+#define WIDTH 8
+#define LOAD _mm512_loadu_pd
+#define STORE _mm512_storeu_pd
+#define SET1 _mm512_set1_pd
+#define MUL _mm512_mul_pd
+#define FMA _mm512_fmadd_pd
+#define LOAD_SOME(p, m) _mm512_maskz_loadu_pd((m), (p))
+#define STORE_SOME(p, m, v) _mm512_mask_storeu_pd((p), (m), (v))
+#else
+#define VEC __m512
+#define MASK __mmask16
+#define WIDTH 16
+#define LOAD _mm512_loadu_ps
+#define STORE _mm512_storeu_ps
+#define SET1 _mm512_set1_ps
+#define MUL _mm512_mul_ps
+#define FMA _mm512_fmadd_ps
+#define LOAD_SOME(p, m) _mm512_maskz_loadu_ps((m), (p))
+#define STORE_SOME(p, m, v) _mm512_mask_storeu_ps((p), (m), (v))
+#endif
+#define MASK_OF(n) ((MASK)((1u << (n)) - 1))
+#define NAME(f) f##_avx512
+#define TILE_ROWS 14
+#define STRIPE 16
+#include "kernels/gemm_tile.inc"
+
+sak_gemm_fn *sak_gemm_tile(void)
+{
+    switch (sak_cpu_isa()) {
+    case SAK_ISA_AVX512: return product_avx512;
+    case SAK_ISA_AVX2: return product_avx2;
+    default: return NULL;
+    }
+}
+
+#else
+sak_gemm_fn *sak_gemm_tile(void)
+{
+    return NULL;
+}
+#endif
