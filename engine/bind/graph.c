@@ -219,7 +219,7 @@ static int g_dump(lua_State *L)
 void sak_open_graph(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"input", g_input},       {"param", g_param},     {"output", g_output},
+        {"op", sak_graph_op_method}, {"input", g_input}, {"param", g_param},     {"output", g_output},
         {"plan", g_plan},         {"allocate", g_allocate}, {"forward", g_forward},
         {"backward", g_backward}, {"value", g_value},     {"shape", g_shape},
         {"set", g_set},           {"flops", g_flops},     {"bytes", g_bytes},

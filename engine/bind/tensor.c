@@ -242,7 +242,7 @@ static int t_tostring(lua_State *L)
 }
 
 /* graph:op(name, {attr}): for ops without inputs (randn). */
-static int g_op(lua_State *L)
+int sak_graph_op_method(lua_State *L)
 {
     sak_to_graph(L, 1);
     const sak_op *op = sak_op_find(luaL_checkstring(L, 2));
@@ -278,6 +278,4 @@ void sak_open_tensor(lua_State *L)
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
     lua_setfield(L, -2, "op");
-    lua_pushcfunction(L, g_op);
-    lua_setfield(L, -2, "graph_op");
 }

@@ -12,14 +12,15 @@ local check = {}
 local function part_of(name)
   name = name:gsub("^backbone%.", "")
   if name:match("^vit%.") then return "stem" end
-  if name:match("^tsap%.") or name:match("^out_norms%.") then return "adapters" end
+  if name:match("^tsap%.") then return "adapters" end
+  if name:match("^out_norms%.") then return "norms" end
   if name:match("^ts_aligners%.") then return "aligners" end
   if name:match("^mor%.") then return "routers" end
   if name:match("^heads%.") then return "heads" end
   return "other"
 end
 
-local order = { "stem", "adapters", "aligners", "routers", "heads", "other" }
+local order = { "stem", "adapters", "norms", "aligners", "routers", "heads", "other" }
 
 local function count(params)
   local n = {}
@@ -34,14 +35,36 @@ end
 
 local function millions(n) return ("%.2f M"):format(n / 1e6) end
 
---- Sizes of every stage. Nothing is allocated: a graph is planned before it gets memory.
+local function total(params, pick)
+  local n = 0
+  for _, p in ipairs(params:list()) do if pick(p) then n = n + p.count end end
+  return n
+end
+
+--- Sizes of one stage. Its graph is planned but gets no memory.
+---@return table row
+function check.stage(ctx, stage)
+  local made = stages.plan(ctx, stage)
+  local teachers = 0
+  for _, t in ipairs(ctx.teachers) do teachers = teachers + total(t.params, function(p) return not p.buffer end) end
+  local all = total(made.params, function() return true end)
+  local trained = total(made.params, function(p) return p.trainable end)
+  -- value of everything; gradient and two moments of what is trained
+  local state = 4 * (all + 3 * trained + teachers)
+  local activations = made.graph:bytes()
+  local images = math.floor(ctx.data.info.count * (ctx.cfg.data.fraction or 1))
+  return { name = stage.name, kind = stage.kind, batch = stage.batch, parameters = count(made.params),
+    teachers = teachers, forward = made.graph:flops(false), flops = made.graph:flops(true),
+    activation_bytes = activations, bytes = activations + state,
+    iterations = stage.iterations or math.ceil(stage.epochs * math.max(images // stage.batch, 1)) }
+end
+
 ---@return table[] rows
 function check.stages(ctx)
   local rows = {}
   for i, stage in ipairs(ctx.cfg.stages) do
     ctx.stage_index = i
-    local size = stages.measure(ctx, stage)
-    if size then rows[#rows + 1] = size end
+    rows[i] = check.stage(ctx, stage)
   end
   return rows
 end

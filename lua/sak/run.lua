@@ -115,7 +115,7 @@ end
 function run.stages(ctx, options)
   for i, stage in ipairs(ctx.cfg.stages) do
     ctx.stage_index = i
-    if not stages[stage.kind](ctx, stage) then return "stopped" end
+    if not stages.run(ctx, stage) then return "stopped" end
   end
   if ctx.encoder_params then
     local file = options.export or ctx:path "encoder.safetensors"

@@ -1,4 +1,5 @@
---- The stages of an experiment. Each takes the run's context and leaves its weights in ctx.student.
+--- The stages of an experiment. `plan` builds and plans a stage's training graph without giving it
+--- memory (all that `sak check` needs); `run` trains it and leaves its weights in ctx.student.
 
 local core = require "sak.core"
 local nn = require "sak.nn"
@@ -21,11 +22,14 @@ local function deferred()
     function(graph) for _, f in ipairs(list) do f(graph) end end
 end
 
----@class Build  what one graph of a stage consists of
+---@class Plan  one planned graph of a stage
 ---@field graph userdata
----@field finish fun()  allocates memory and fills constants
+---@field params userdata
+---@field terms string[]   outputs to log each step
+---@field fields string[]  what a batch holds
+---@field finish fun()     allocates memory and fills constants
 
---- Teachers' features in a graph; those that come from the loader as they are (none yet) need no run.
+--- Teachers' features in a graph.
 local function teacher_maps(ctx, graph, image, later, inputs)
   local maps = {}
   for _, t in ipairs(ctx.teachers) do maps[t.name] = teacher.features(graph, image, t, later, inputs) end
@@ -54,9 +58,9 @@ local function assemble(ctx, params, o)
   local spec = build.student(cfg, ctx.functions, ctx.teachers, ctx.data.info, o.tasks)
   spec.training = o.stage ~= nil
   local features, outputs, routing = build.model(cfg)(scope, image, spec, maps)
-  local made = { graph = graph, spec = spec, outputs = outputs, routing = routing, features = features,
-    maps = maps, scope = scope, finish = function() graph:allocate() finish(graph) end }
-  return made
+  return { graph = graph, params = params, spec = spec, outputs = outputs, routing = routing,
+    features = features, maps = maps, scope = scope, terms = {}, more = {},
+    finish = function() graph:allocate() finish(graph) end }
 end
 
 local function add_terms(graph, names, group, terms)
@@ -107,24 +111,68 @@ local function refuse_missing(cfg)
   end
 end
 
+local plan = {}
+
 --- Stage 1: the student imitates its teachers; no labels.
-function stages.distill(ctx, stage)
-  refuse_missing(ctx.cfg)
-  local params = core.params(ctx.cfg.seed)
-  local made = assemble(ctx, params, { batch = stage.batch, stage = stage })
+function plan.distill(ctx, stage)
+  local made = assemble(ctx, core.params(ctx.cfg.seed), { batch = stage.batch, stage = stage })
   local objective, parts = distillation(ctx, made, stage)
-  local terms = {}
-  add_terms(made.graph, terms, "distill/", parts)
+  add_terms(made.graph, made.terms, "distill/", parts)
+  made.fields = { "image" }
+  return made, objective
+end
+
+--- Stage 2: task losses and alpha times the distillation loss, on labelled images. Also the probes
+--- and the baselines, which only differ in their model.
+function plan.multitask(ctx, stage)
+  local tasks = ctx.cfg.student.tasks
+  local made = assemble(ctx, core.params(ctx.cfg.seed), { batch = stage.batch, stage = stage, tasks = tasks })
+  local labels, own = {}, {}
+  for _, task in ipairs(tasks) do
+    labels[task] = made.scope:input(task, ctx.label_shape(task, stage.batch))
+    own[task] = ctx.functions[("stages[%d].losses.%s"):format(ctx.stage_index, task)]
+  end
+  local objective, parts = losses.multitask(made.outputs, labels, tasks, stage.weights or {}, own)
+  add_terms(made.graph, made.terms, "task/", parts)
+  if next(made.features) and stage.alpha and stage.alpha > 0 then
+    local kd, kd_parts = distillation(ctx, made, stage)
+    add_terms(made.graph, made.terms, "distill/", kd_parts)
+    objective = objective + (stage.alpha == 1 and kd or kd * stage.alpha)
+  end
+  made.fields = { "image", table.unpack(tasks) }
+  return made, objective
+end
+
+plan.probe = plan.multitask
+
+--- Trains an encoder alone, as the built-in teachers are.
+function plan.pretrain(ctx, stage)
+  local cfg = ctx.cfg
+  local fields, more = pretrain.needs(stage.objective, cfg.student.stem)
+  local shapes <close> = dataset.train_loader(ctx.data, cfg.data, stage, fields, cfg.seed, more)
+  local params, graph = core.params(cfg.seed), core.graph { training = true, seed = cfg.seed }
+  local later, finish = deferred()
+  local inputs = {}
+  local scope = nn.scope(graph, params, { inputs = inputs })
+  local objective, parts, options = pretrain[stage.objective.kind] { graph = graph, scope = scope,
+    params = params, inputs = inputs, objective = stage.objective, encoder = cfg.student.stem,
+    info = ctx.data.info, seed = cfg.seed, image = scope:input("image", shapes:shape "image"),
+    later = later, shape = function(field) return shapes:shape(field) end }
+  local made = { graph = graph, params = params, terms = {}, fields = fields, more = more,
+    options = options or {}, finish = function() graph:allocate() finish(graph) end }
+  add_terms(graph, made.terms, "pretrain/", parts)
+  return made, objective
+end
+
+--- The training graph of a stage, planned but without memory.
+---@return Plan
+function stages.plan(ctx, stage)
+  refuse_missing(ctx.cfg)
+  local made, objective = plan[stage.kind](ctx, stage)
   made.graph:output("loss", objective)
-  carry(ctx, params)
-  load_stem(ctx, params)
-  build.freeze(ctx.cfg, params)
+  build.freeze(ctx.cfg, made.params)
   made.graph:plan(objective)
-  made.finish()
-  local loader <close> = dataset.train_loader(ctx.data, stage.data or ctx.cfg.data, stage, { "image" }, ctx.cfg.seed)
-  ctx.student = params
-  return train.run(ctx, { name = stage.name, graph = made.graph, params = params, loader = loader,
-    stage = stage, terms = terms })
+  return made
 end
 
 --- The graph that evaluates what a stage trained.
@@ -137,93 +185,54 @@ local function evaluation_graph(ctx, params, tasks)
     local label = made.scope:input(task, ctx.label_shape(task, ctx.cfg.eval.batch))
     graph:output("label_sum/" .. task, label:mean_all())
   end
-  for key, p in pairs(made.routing) do
+  for key, p in pairs(made.routing) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for _, key in ipairs(keys) do
+    local p = made.routing[key]
     if #p.shape == 3 then p = p:mean { axis = 1 } end
     graph:output("router/" .. key, p:mean { axis = 0 })
-    keys[#keys + 1] = key
   end
-  table.sort(keys)
   graph:plan()
   made.finish()
   return graph, keys
 end
 
---- Stage 2: task losses and alpha times the distillation loss, on labelled images. Also runs the
---- probes and the baselines, which only differ in their model.
-function stages.multitask(ctx, stage)
-  local cfg = ctx.cfg
-  refuse_missing(cfg)
-  local tasks = cfg.student.tasks
-  local params = core.params(cfg.seed)
-  local made = assemble(ctx, params, { batch = stage.batch, stage = stage, tasks = tasks })
-  local labels, terms = {}, {}
-  for _, task in ipairs(tasks) do labels[task] = made.scope:input(task, ctx.label_shape(task, stage.batch)) end
-  local own = {}
-  for _, task in ipairs(tasks) do own[task] = ctx.functions[("stages[%d].losses.%s"):format(ctx.stage_index, task)] end
-  local objective, parts = losses.multitask(made.outputs, labels, tasks, stage.weights or {}, own)
-  add_terms(made.graph, terms, "task/", parts)
-  if next(made.features) and stage.alpha and stage.alpha > 0 then
-    local kd, kd_parts = distillation(ctx, made, stage)
-    add_terms(made.graph, terms, "distill/", kd_parts)
-    objective = objective + (stage.alpha == 1 and kd or kd * stage.alpha)
-  end
-  made.graph:output("loss", objective)
-  carry(ctx, params)
-  load_stem(ctx, params)
-  build.freeze(cfg, params)
-  made.graph:plan(objective)
-  made.finish()
-  local fields = { "image", table.unpack(tasks) }
-  local loader <close> = dataset.train_loader(ctx.data, stage.data or cfg.data, stage, fields, cfg.seed)
-  ctx.student = params
+--- Scores what the stage has trained so far; the final time with edges matched and a sheet drawn.
+local function scorer(ctx, params)
+  local cfg, tasks = ctx.cfg, ctx.cfg.student.tasks
   local graph, routing = evaluation_graph(ctx, params, tasks)
   local experts = { "stem" }
   for _, t in ipairs(ctx.teachers) do experts[#experts + 1] = t.name end
-  local function score(final)
+  return function(final)
     return evaluate.run(ctx, graph, { data = ctx.data, cfg = cfg, tasks = tasks, routing = routing,
       experts = experts, final = final, sheet = final and ctx:path "predictions.png" or nil })
   end
-  local finished = train.run(ctx, { name = stage.name, graph = made.graph, params = params, loader = loader,
-    stage = stage, terms = terms, on_iteration = function(it)
-      if cfg.eval.every > 0 and it % cfg.eval.every == 0 then score(false) end
+end
+
+--- Trains a stage. Returns false when the user asked to stop.
+function stages.run(ctx, stage)
+  local cfg, made = ctx.cfg, stages.plan(ctx, stage)
+  local options = made.options or {}
+  carry(ctx, made.params)
+  if not options.export then load_stem(ctx, made.params) end
+  made.finish()
+  if options.start then options.start() end
+  local loader <close> = dataset.train_loader(ctx.data, stage.data or cfg.data, stage, made.fields, cfg.seed, made.more)
+  local labelled = stage.kind == "multitask" or stage.kind == "probe"
+  local score = labelled and scorer(ctx, made.params)
+  local finished = train.run(ctx, { name = stage.name, graph = made.graph, params = made.params, loader = loader,
+    stage = stage, terms = made.terms, after_update = options.after_update,
+    on_iteration = score and cfg.eval.every > 0 and function(it)
+      if it % cfg.eval.every == 0 then score(false) end
     end })
   if not finished then return false end
-  ctx.result = score(true)
-  ctx.run:artifact(ctx:path "predictions.png", "sheet")
+  if stage.kind == "pretrain" then ctx.encoder_params = options.export or made.params end
+  if score then
+    ctx.result = score(true)
+    ctx.run:artifact(ctx:path "predictions.png", "sheet")
+  end
+  ctx.student = stage.kind ~= "pretrain" and made.params or nil
   return true
-end
-
---- Heads on frozen features.
-function stages.probe(ctx, stage)
-  return stages.multitask(ctx, stage)
-end
-
---- Trains an encoder alone and saves it where the committee finds it.
-function stages.pretrain(ctx, stage)
-  local cfg, objective = ctx.cfg, stage.objective
-  local encoder = cfg.student.stem
-  local fields, more = pretrain.needs(objective, encoder)
-  local loader <close> = dataset.train_loader(ctx.data, cfg.data, stage, fields, cfg.seed, more)
-  local params, graph = core.params(cfg.seed), core.graph { training = true, seed = cfg.seed }
-  local later, finish = deferred()
-  local inputs = {}
-  local scope = nn.scope(graph, params, { inputs = inputs })
-  local loss, parts, options = pretrain[objective.kind] { graph = graph, scope = scope, params = params,
-    inputs = inputs, objective = objective, encoder = encoder, info = ctx.data.info, seed = cfg.seed,
-    image = scope:input("image", loader:shape "image"), later = later,
-    shape = function(field) return loader:shape(field) end }
-  local terms = {}
-  add_terms(graph, terms, "pretrain/", parts)
-  graph:output("loss", loss)
-  graph:plan(loss)
-  graph:allocate()
-  finish(graph)
-  options = options or {}
-  if options.start then options.start() end
-  local done = train.run(ctx, { name = stage.name, graph = graph, params = params, loader = loader,
-    stage = stage, terms = terms, after_update = options.after_update })
-  ctx.encoder_params = options.export or params
-  return done
 end
 
 return stages
