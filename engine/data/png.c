@@ -100,7 +100,7 @@ static bool read_header(codec *c)
     if (setjmp(c->jump))
         return false;
     png_set_read_fn(c->png, c, on_read);
-    png_set_user_limits(c->png, SAK_PNG_MAX_SIDE, SAK_PNG_MAX_SIDE);
+    png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* checked by check_size */
     png_set_sig_bytes(c->png, 8);
     png_read_info(c->png, c->info);
     c->H = (int)png_get_image_height(c->png, c->info);
@@ -142,10 +142,18 @@ static bool read_pixels(codec *c)
 
 static sak_status invalid(const codec *c, const char *path, sak_error *err)
 {
-    if (strstr(c->why, "exceeds user limit"))
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: larger than %d pixels on a side", path,
-                        SAK_PNG_MAX_SIDE);
     return SAK_FAIL(err, SAK_EFORMAT, "%s: invalid PNG: %s", path, c->why);
+}
+
+static sak_status check_size(const codec *c, const char *path, sak_error *err)
+{
+    if (c->H > SAK_PNG_MAX_SIDE || c->W > SAK_PNG_MAX_SIDE)
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: %d x %d pixels, larger than %d on a side", path,
+                        c->H, c->W, SAK_PNG_MAX_SIDE);
+    if ((int64_t)c->H * c->W > SAK_PNG_MAX_PIXELS)
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: %d x %d pixels, more than %d in all", path, c->H,
+                        c->W, SAK_PNG_MAX_PIXELS);
+    return SAK_OK;
 }
 
 /* Buffers and row pointers for `channels` bytes per pixel. */
@@ -189,9 +197,7 @@ static sak_status decode(codec *c, const char *path, sak_png_mode mode, uint8_t 
     SAK_TRY(start(c, path, err));
     if (!read_header(c))
         return invalid(c, path, err);
-    if ((int64_t)c->H * c->W > SAK_PNG_MAX_PIXELS)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: %dx%d is more than %d pixels", path, c->H, c->W,
-                        SAK_PNG_MAX_PIXELS);
+    SAK_TRY(check_size(c, path, err));
     if (mode == SAK_PNG_LABEL)
         SAK_TRY(check_labels(c, path, err));
     if (!set_transforms(c, mode))
@@ -230,6 +236,8 @@ sak_status sak_png_size(const char *path, int *H, int *W, sak_error *err)
     sak_status st = start(&c, path, err);
     if (st == SAK_OK && !read_header(&c))
         st = invalid(&c, path, err);
+    if (st == SAK_OK)
+        st = check_size(&c, path, err);
     if (st == SAK_OK) {
         *H = c.H;
         *W = c.W;

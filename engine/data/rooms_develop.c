@@ -1,5 +1,4 @@
-/* From radiance to an sRGB photograph: exposure, highlights, white balance and the camera's faults.
- */
+/* From radiance to an sRGB photograph: exposure, highlights, white balance, the camera's faults. */
 #include "data/rooms_scene.h"
 
 static float encode(float x) /* sRGB, IEC 61966-2-1 */
@@ -7,8 +6,7 @@ static float encode(float x) /* sRGB, IEC 61966-2-1 */
     return x <= 0.0031308f ? 12.92f * x : 1.055f * powf(x, 1.0f / 2.4f) - 0.055f;
 }
 
-/* Exposure to the scene's target mean, a shoulder for highlights, blur, vignette and sensor noise.
- */
+/* Exposure to the scene's target mean, a shoulder for highlights, blur, vignette, sensor noise. */
 void sak_rooms_develop(const rooms_scene *s, const float *image, int H, int W, uint8_t *rgb)
 {
     enum { TABLE = 1024 };

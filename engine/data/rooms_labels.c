@@ -1,5 +1,4 @@
-/* Labels derived from rendered ones: edges from classes and instances, saliency by a stated rule.
- */
+/* Labels derived from rendered ones: edges from classes and instances, saliency by a rule. */
 #include <string.h>
 
 #include "data/rooms_scene.h"

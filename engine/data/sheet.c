@@ -91,8 +91,7 @@ static void put_ignored(uint8_t *rgb, int64_t i)
     put(rgb, i, 60, 40, 70);
 }
 
-/* The PASCAL VOC colour map: the bits of the class, three at a time, from the top of each channel.
- */
+/* The PASCAL VOC colour map: bits of the class, three at a time, from the top of each channel. */
 void sak_colour_labels(const uint8_t *label, int64_t n, uint8_t *rgb)
 {
     for (int64_t i = 0; i < n; i++) {
