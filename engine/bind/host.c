@@ -191,6 +191,10 @@ static int host_mark(lua_State *L)
     if (lua_isnil(L, 3)) {
         lua_settop(L, 2);
         push_place(L);
+    } else if (lua_type(L, 3) != LUA_TSTRING || !lua_isinteger(L, 4)) {
+        lua_settop(L, 2); /* place unknown */
+        lua_pushboolean(L, 0);
+        lua_pushboolean(L, 0);
     }
     lua_getfield(L, LUA_REGISTRYINDEX, MARKS);
     lua_pushvalue(L, 1);

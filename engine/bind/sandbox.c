@@ -11,7 +11,7 @@
 #include "bind/embedded.h"
 #include "bind/host.h"
 
-enum { HOOK_EVERY = 1000, ALLOC_UNIT = 16 };
+enum { HOOK_EVERY = 1000, ALLOC_UNIT = 16, PLACE_MAX = 256 };
 
 typedef struct box {
     sak_sandbox_options o;
@@ -21,6 +21,7 @@ typedef struct box {
     double began;         /* processor seconds at that moment */
     int depth;            /* of nested guards */
     enum { FINE, NO_MEMORY, NO_WORK, NO_TIME } tripped;
+    char place[PLACE_MAX]; /* "file:line: " in the script, when it was stopped */
 } box;
 
 static box *box_of(lua_State *L)
@@ -70,6 +71,45 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* "file:line: " of the innermost running script (chunk names "@…"), or "". */
+static void find_place(lua_State *L, char *out, size_t size)
+{
+    lua_Debug ar;
+    out[0] = '\0';
+    for (int level = 0; !out[0] && lua_getstack(L, level, &ar); level++)
+        if (lua_getinfo(L, "Sl", &ar) && ar.source[0] == '@' && ar.currentline > 0 &&
+            ar.srclen + 16 < size)
+            snprintf(out, size, "%s:%d: ", ar.source + 1, ar.currentline);
+}
+
+/* Length of a message's own "file:line: ", or 0. */
+static size_t place_length(const char *message)
+{
+    for (const char *c = strchr(message, ':'); c && c > message; c = strchr(c + 1, ':')) {
+        const size_t digits = strspn(c + 1, "0123456789");
+        if (digits && c[digits + 1] == ':' && c[digits + 2] == ' ')
+            return (size_t)(c - message) + digits + 3;
+    }
+    return 0;
+}
+
+/* Message handler: what was raised in sak's own Lua, or nowhere, is placed in the script.  It runs
+ * with hooks off, so it must stay short and call no Lua. */
+static int add_place(lua_State *L)
+{
+    char place[PLACE_MAX];
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return 1;
+    const char *message = lua_tostring(L, 1);
+    const size_t own = place_length(message);
+    if (own && strncmp(message, "sak/", 4) != 0)
+        return 1;
+    find_place(L, place, sizeof place);
+    if (place[0])
+        lua_pushfstring(L, "%s%s", place, message + own);
+    return 1;
+}
+
 /* Once a limit is passed every further instruction raises, so that a script's pcall cannot go on. */
 static void hook(lua_State *L, lua_Debug *ar)
 {
@@ -78,13 +118,14 @@ static void hook(lua_State *L, lua_Debug *ar)
     if (!limited(b))
         return;
     b->work += HOOK_EVERY;
-    if (b->tripped != NO_WORK && b->tripped != NO_TIME) {
-        if (b->work > b->o.work)
-            b->tripped = NO_WORK;
-        else if (cpu_seconds() - b->began > b->o.seconds)
-            b->tripped = NO_TIME;
-        else
-            return;
+    if (b->work > b->o.work)
+        b->tripped = NO_WORK;
+    else if (cpu_seconds() - b->began > b->o.seconds)
+        b->tripped = NO_TIME;
+    else
+        return;
+    if (!b->place[0]) {
+        find_place(L, b->place, sizeof b->place);
         lua_sethook(L, hook, LUA_MASKCOUNT, 1);
     }
     luaL_error(L, "script stopped");
@@ -94,10 +135,11 @@ static void hook(lua_State *L, lua_Debug *ar)
 static void push_reason(lua_State *L, const box *b, int status, int tripped)
 {
     if (tripped == NO_WORK)
-        lua_pushfstring(L, "the script does too much work: stopped after %I million instructions",
-                        (lua_Integer)(b->o.work / 1000000));
+        lua_pushfstring(L, "%sthe script does too much work: stopped after %I million instructions",
+                        b->place, (lua_Integer)(b->o.work / 1000000));
     else if (tripped == NO_TIME)
-        lua_pushfstring(L, "the script takes too long: stopped after %f seconds", b->o.seconds);
+        lua_pushfstring(L, "%sthe script takes too long: stopped after %f seconds", b->place,
+                        b->o.seconds);
     else if (status == LUA_ERRMEM)
         lua_pushfstring(L, "the script needs too much memory: the limit is %I MiB",
                         (lua_Integer)(b->o.memory >> 20));
@@ -117,13 +159,17 @@ int sak_sandbox_guard(lua_State *L, int nargs)
         b->ceiling = b->used > SIZE_MAX - b->o.memory ? SIZE_MAX : b->used + b->o.memory;
         b->work = 0;
         b->tripped = FINE;
+        b->place[0] = '\0';
         b->began = cpu_seconds();
         if (!b->o.unsafe)
             lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_EVERY);
     }
+    lua_pushcfunction(L, add_place);
+    lua_insert(L, base);
     b->depth++;
-    const int status = lua_pcall(L, nargs, LUA_MULTRET, 0);
+    const int status = lua_pcall(L, nargs, LUA_MULTRET, base);
     b->depth--;
+    lua_remove(L, base);
     const int tripped = b->tripped;
     if (b->depth == 0) {
         lua_sethook(L, NULL, 0, 0);
@@ -245,7 +291,7 @@ sak_status sak_sandbox_open(lua_State **out, const sak_sandbox_options *options,
         b->o = *options;
     b->o.memory = b->o.memory ? b->o.memory : (size_t)64 << 20;
     b->o.work = b->o.work ? b->o.work : 100000000;
-    b->o.seconds = b->o.seconds > 0 ? b->o.seconds : 30;
+    b->o.seconds = b->o.seconds > 0 ? b->o.seconds : 10;
     const char *root = b->o.lua_root ? b->o.lua_root : getenv("SAK_LUA_ROOT");
     if (root && *root && !(b->lua_root = strdup(root))) {
         free(b);

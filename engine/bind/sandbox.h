@@ -16,7 +16,7 @@
 typedef struct sak_sandbox_options {
     size_t memory;        /* bytes a guarded call may add; 0: 64 MiB */
     uint64_t work;        /* instructions (and 16-byte units allocated) it may use; 0: 100 million */
-    double seconds;       /* processor time it may use, a backstop; 0: 30 */
+    double seconds;       /* processor time it may use, a backstop; 0: 10 */
     const char *lua_root; /* folder read before the embedded modules; NULL: SAK_LUA_ROOT or none */
     bool unsafe;          /* --unsafe-lua: no limits, the whole standard library */
 } sak_sandbox_options;

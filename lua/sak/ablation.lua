@@ -20,6 +20,19 @@ local function sorted(t)
   return keys
 end
 
+local function shown(value)
+  if type(value) == "table" then
+    local mark = require("sak.host").marked(value)
+    if mark or #value == 0 then
+      return (diagnose.shown(value):gsub("^sak%.", ""))
+    end
+    local parts = {}
+    for i, item in ipairs(value) do parts[i] = shown(item) end
+    return table.concat(parts, "+")
+  end
+  return type(value) == "number" and ("%.14g"):format(value) or tostring(value)
+end
+
 --- A change at a place in the ablation script.
 local function change(document, path, value, origin, steps, report)
   local parsed, message = override.path(path)
@@ -34,10 +47,11 @@ end
 --- Changes that each arm and each point of the grid make.
 ---@param raw {arms: table, grid: table}  as resolved, values raw
 ---@param document sak.Document
+---@param from_command table<string, any[]>  axes given by --grid
 ---@param report fun(steps: table, message: string, want: string?)
 ---@return {name: string, changes: sak.Change[]}[] arms
 ---@return {path: string, changes: {value: any, change: sak.Change}[]}[] axes
-function ablation.parts(raw, document, report)
+function ablation.parts(raw, document, from_command, report)
   local arms, axes = {}, {}
   for i, arm in ipairs(raw.arms) do
     local changes = {}
@@ -50,25 +64,15 @@ function ablation.parts(raw, document, report)
   for _, path in ipairs(sorted(raw.grid)) do
     local points = {}
     for i, value in ipairs(raw.grid[path]) do
-      points[i] = { value = value,
-        change = change(document, path, value, "grid", { "grid", path, i }, report) }
+      local made = change(document, path, value, "grid", { "grid", path, i }, report)
+      if made and from_command[path] then
+        made.at, made.shown = nil, ("--grid %s=%s"):format(path, shown(value))
+      end
+      points[i] = { value = value, change = made }
     end
     axes[#axes + 1] = { path = path, points = points }
   end
   return arms, axes
-end
-
-local function shown(value)
-  if type(value) == "table" then
-    local mark = require("sak.host").marked(value)
-    if mark or #value == 0 then
-      return (diagnose.shown(value):gsub("^sak%.", ""))
-    end
-    local parts = {}
-    for i, item in ipairs(value) do parts[i] = shown(item) end
-    return table.concat(parts, "+")
-  end
-  return type(value) == "number" and ("%.14g"):format(value) or tostring(value)
 end
 
 --- All combinations of the axes, the first axis varying slowest.
@@ -109,7 +113,8 @@ function ablation.expand(arms, axes, seeds, pinned)
           label = ("%s/%s=%s"):format(label, item.path, shown(item.value))
         end
         changes[#changes + 1] =
-          { op = "set", steps = { "seed" }, value = seed, origin = "grid", text = "seed" }
+          { op = "set", steps = { "seed" }, value = seed, origin = "grid", text = "seed",
+            shown = "seed " .. seed }
         table.move(pinned, 1, #pinned, #changes + 1, changes)
         trials[#trials + 1] = { index = #trials + 1, arm = arm.name, arm_index = arm_index,
           grid = grid, seed = seed, label = label, changes = changes }

@@ -178,6 +178,9 @@ end
 
 --- Names in a map must be teachers (or tasks) of this experiment.
 local function known(cx, steps, map, names, what)
+  if cx.failed_at(what == "task" and "student" or "teachers") then
+    return
+  end
   for name in pairs(list_of(map)) do
     local found = false
     for _, other in ipairs(names) do found = found or other == name end
@@ -205,14 +208,15 @@ local function stages(cx, config)
       end
       seen[stage.name or 0] = true
       local schedule = list_of(stage.schedule)
-      if schedule.warmup and stage.epochs and schedule.warmup >= stage.epochs and stage.epochs > 0
+      if schedule.warmup and stage.epochs and schedule.warmup >= stage.epochs
         and schedule.warmup > 0 then
-        cx.problem({ "stages", i, "schedule", "warmup" }, ("a warm-up of %g epochs does not end within %g epochs"):format(
+        cx.warning({ "stages", i, "schedule", "warmup" }, ("a warm-up of %g epochs does not end within %g epochs"):format(
           schedule.warmup, stage.epochs))
       end
-      if (stage.kind == "distill" or stage.kind == "pretrain" and false) and #teacher_names == 0 then
+      if stage.kind == "distill" and #teacher_names == 0 and not cx.failed_at "teachers" then
         cx.problem(steps, "a distill stage needs at least one teacher", 'teachers = { sak.teacher "dinov2" }')
-      elseif (stage.kind == "multitask" or stage.kind == "probe") and #tasks == 0 then
+      elseif (stage.kind == "multitask" or stage.kind == "probe") and #tasks == 0
+        and not cx.failed_at "student" then
         cx.problem(steps, ("a %s stage needs at least one task"):format(stage.kind),
           'tasks = { "semseg", "depth" } in sak.student')
       end

@@ -43,8 +43,8 @@ local function place(job, steps, want)
       local path = table.move(at.steps, 1, #at.steps, 1, {})
       table.move(steps, #change.steps + 1, #steps, #path + 1, path)
       return { document = at.document, steps = path, want = want, origin = change.source.origin }
-    elseif inside and change.source.origin == "set" then
-      return { prefix = "--set " .. change.source.text .. ": ", origin = "set" }
+    elseif inside then
+      return { prefix = change.source.shown .. ": ", origin = change.source.origin }
     end
   end
   return { document = job.document, steps = steps, want = want }
@@ -135,10 +135,11 @@ local function experiment(base, changes, report, files)
       job.applied[#job.applied + 1] = { steps = steps, source = change }
     elseif change.at then
       local d = { message = ("%s: %s"):format(change.text, message), help = help }
-      d.file, d.line, d.col = change.at.document:locate(change.at.steps, "key")
+      local at = change.at.steps
+      d.file, d.line, d.col = change.at.document:locate({ table.unpack(at, 1, at[1] == "grid" and 2 or #at) }, "key")
       report:add(d)
     else
-      report:add { message = ("--set %s: %s"):format(change.text, message), help = help }
+      report:add { message = ("%s: %s"):format(change.shown, message), help = help }
     end
   end
   local cx = context(job)
@@ -325,7 +326,7 @@ local function load_ablation(loader, report, found, changes, options)
     resolved.grid[path] = values
   end
   resolved.seeds = options.seeds and host.array(options.seeds) or resolved.seeds
-  local arms, axes = ablation.parts(resolved, found.document, function(steps, message, want)
+  local arms, axes = ablation.parts(resolved, found.document, options.axes, function(steps, message, want)
     cx.problem(steps, message, nil, want)
   end)
   local base = base_of(loader, report, found, found.document)
@@ -406,7 +407,8 @@ function config.trial(loaded, values)
   local report, changes = diagnose.report(loaded.report.texts), {}
   for path, value in pairs(values) do
     changes[#changes + 1] =
-      { op = "set", steps = assert(override.path(path)), value = value, origin = "grid", text = path }
+      { op = "set", steps = assert(override.path(path)), value = value, origin = "grid", text = path,
+        shown = path }
   end
   table.sort(changes, function(a, b) return a.text < b.text end)
   local trial = experiment(loaded.base, changes, report)

@@ -179,8 +179,14 @@ function Report:add_lua(message, fallback)
   local file, line, rest = message:match "^([^\n]-):(%d+): (.*)$"
   if file and self.texts[file] then
     local content = lexer.line(self.texts[file], tonumber(line)) or ""
-    local near = rest:match "'([^']+)'" or rest:match "^(%S+)"
-    local col = near and content:find(near, 1, true) or content:find "%S"
+    local col = content:find "%S"
+    local near = rest:match "near '(.+)'$"
+    if near then -- the parser stopped there; of several, it is likely to be the last
+      for at in content:gmatch("()" .. near:gsub("%p", "%%%0")) do col = at end
+    else
+      near = rest:match "'([^']+)'" or rest:match "^(%S+)"
+      col = near and content:find(near, 1, true) or col
+    end
     local body, help = rest:match "^(.-); (did you mean .*)$"
     self:add { file = file, line = tonumber(line), col = col, message = body or rest, help = help }
   else

@@ -14,7 +14,8 @@ local override = {}
 ---@field steps (string|integer|{key: string, value: string})[]
 ---@field value any
 ---@field origin "arm"|"grid"|"set"
----@field text string  as given, for messages
+---@field text string  as given
+---@field shown? string  as messages name it, if it comes from the command line
 ---@field at? {document: sak.Document, steps: table}  place in an ablation script
 
 --- Steps of a path, or nil and what is wrong with it.
@@ -137,7 +138,7 @@ function override.parse(text, evaluate)
     return nil, message
   end
   local value = rest:sub(at + 1)
-  local change = { steps = steps, text = text, origin = "set",
+  local change = { steps = steps, text = text, shown = "--set " .. text, origin = "set",
     op = sign == "+" and "add" or sign == "~" and "remove" or "set" }
   if change.op ~= "remove" then
     if evaluate and value:find "^%s*sak%." then
@@ -381,8 +382,6 @@ function override.apply(tree, change, root)
         return nil, ("%s is two numbers: use [1] or [2]"):format(diagnose.path(steps))
       end
       next_type = { t = "number" }
-    else
-      return nil, "no such path", ("%s is a single value"):format(diagnose.path(steps))
     end
     steps[n] = step
     if last then
@@ -412,6 +411,10 @@ function override.apply(tree, change, root)
     end
     if type(node[step]) == "function" or is_derived(node[step]) then
       return nil, ("%s is a function"):format(diagnose.path(steps))
+    end
+    local parts = with_parts(next_type).t
+    if parts ~= "spec" and parts ~= "list" and parts ~= "map" and parts ~= "size" and parts ~= "range" then
+      return nil, "no such path", ("%s is a single value"):format(diagnose.path(steps))
     end
     owner = { node = node, key = step }
     node, type_ = descend(node, step, field), next_type

@@ -5,6 +5,7 @@ local host = require "sak.host"
 local safelib = {}
 
 local LARGEST = 100000000 -- steps that one library call may take
+local PRINTED = 1000 -- lines
 
 local function refuse(format, ...)
   error(string.format(format, ...), 3)
@@ -97,6 +98,8 @@ end
 local function safe_load(chunk, name, _, env, default)
   if type(chunk) ~= "string" then
     refuse("load takes text, got a %s", type(chunk))
+  elseif string.byte(chunk) == 27 then
+    refuse "precompiled Lua (bytecode) is not allowed; give the source text"
   end
   local title = type(name) == "string" and name:gsub("^[@=]", "") or "load"
   return host.compile(chunk, "=" .. title, type(env) == "table" and env or default)
@@ -110,16 +113,20 @@ for _, name in ipairs { "byte", "char", "len", "lower", "upper", "reverse", "sub
 end
 
 function text.rep(s, n, sep)
-  local unit = #s + #(sep or "")
-  if unit == 0 or n <= 0 then
-    return ""
-  end
-  local limit = host.limits()
-  if host.guarded() and n > limit / unit then
-    refuse("string.rep: %.3g MB of text is more than a script may hold (%d MiB)", n * unit / 1e6,
-      limit // 1048576)
+  if type(s) == "string" and type(n) == "number" and (sep == nil or type(sep) == "string") then
+    local unit, limit = #s + #(sep or ""), host.limits()
+    if unit == 0 then -- Lua would count to n
+      return ""
+    elseif host.guarded() and n > limit / unit then
+      refuse("string.rep: %.0f MB of text are more than a script may hold (%d MiB)",
+        n * unit / 1e6, limit // 1048576)
+    end
   end
   return string.rep(s, n, sep)
+end
+
+function text.dump()
+  refuse "string.dump is not available to scripts"
 end
 
 function text.format(form, ...)
@@ -216,7 +223,12 @@ function safelib.environment(require)
   env.load = function(chunk, name, mode, globals)
     return safe_load(chunk, name, mode, globals, env)
   end
+  local lines = 0
   env.print = function(...)
+    lines = lines + 1
+    if lines > PRINTED then
+      refuse("a script may print %d lines", PRINTED)
+    end
     local parts = table.pack(...)
     for i = 1, parts.n do
       parts[i] = safe_tostring(parts[i])

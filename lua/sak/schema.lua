@@ -56,6 +56,7 @@ local function family(name, options)
   local f = { name = name, kinds = {}, order = {} }
   for k, v in pairs(options) do f[k] = v end
   schema.families[name] = f
+  types.families[name] = options.doc
   schema.order[#schema.order + 1] = name
   return function(kind_name)
     return function(kind)

@@ -75,9 +75,13 @@ local function curried(id)
   end
 end
 
+--- A view of `t` that cannot be changed and says what it has when asked for something else.
 local function strict(t, path)
-  return setmetatable(t, {
+  return setmetatable({}, {
     __index = function(_, key)
+      if t[key] ~= nil then
+        return t[key]
+      end
       local names = {}
       for name in pairs(t) do names[#names + 1] = name end
       table.sort(names)
@@ -87,6 +91,9 @@ local function strict(t, path)
     end,
     __newindex = function()
       error(path .. " cannot be changed", 2)
+    end,
+    __pairs = function()
+      return pairs(t)
     end,
     __metatable = false,
   })

@@ -2,6 +2,10 @@
 --- `describe` puts it into words for messages and help.
 local types = {}
 
+--- What each family is, in words ("an optimiser"); filled by schema.lua.
+---@type table<string, string>
+types.families = {}
+
 ---@class sak.Type
 ---@field t string  which type this is
 ---@field min? number
@@ -113,9 +117,9 @@ local words = {
   size = function() return "a size { height, width }" end,
   range = function(t) return "two numbers { low, high }" .. bounds(t) end,
   choice = function(t) return "one of " .. table.concat(t.values, "|") end,
-  list = function(t) return "a list of " .. types.describe(t.of, true) end,
-  map = function(t) return "a table from names to " .. types.describe(t.of, true) end,
-  spec = function(t) return "settings of a " .. t.family .. (t.fn and " or a function" or "") end,
+  list = function(t) return "a list, each entry " .. types.describe(t.of) end,
+  map = function(t) return "a table with names as keys, each value " .. types.describe(t.of) end,
+  spec = function(t) return types.families[t.family] .. (t.fn and " or a function" or "") end,
   either = function(t)
     local list = {}
     for i, member in ipairs(t.among) do
@@ -125,13 +129,11 @@ local words = {
   end,
 }
 
---- "a whole number of at least 1"; with `plural` the article is left out.
+--- In words: "a whole number of at least 1".
 ---@param type sak.Type
----@param plural? boolean
 ---@return string
-function types.describe(type, plural)
-  local text = words[type.t](type)
-  return plural and (text:gsub("^an? ", "")) or text
+function types.describe(type)
+  return words[type.t](type)
 end
 
 --- Could a value of this Lua type belong to the type at all?  Chooses among the members of either.

@@ -1,0 +1,217 @@
+local config = require "sak.config"
+
+test("the error of the design comes with place, excerpt, caret and remedy", function()
+  local text = [[
+-- experiments/three_teachers.lua
+local sak = require "sak"
+
+return sak.experiment "three_teachers" {
+  data     = sak.data.rooms { train = 2000, val = 400, size = { 64, 96 } },
+  teachers = { sak.teacher "dinov2", sak.teacher "clip", sak.teacher "sam" },
+  student  = sak.student {
+    stem    = sak.vit { width = 192, depth = 12, heads = 3, patch = 8 },
+    adapter = { down_ratio = 4 },
+    -- the next line is wrong
+
+    router  = { kind = "moor" },
+    tasks   = { "semseg", "depth", "normals", "edge" },
+  },
+  stages = { sak.distill { epochs = 3 } },
+}]]
+  equal(refused(text, { "student.adaptor.rank=16" }), [[
+x.lua:12:24: error: student.router.kind must be one of mor|sum|token|topk|static, got 'moor'
+    12 |     router  = { kind = "moor" },
+       |                        ^
+  help: did you mean 'mor'?
+error: --set student.adaptor.rank=16: no such path; did you mean 'student.adapter.rank'?
+]])
+end)
+
+--- One wrong thing in a small experiment: what must be said about it.
+local function says(parts, place, message, help)
+  local text, list = refused(small(parts))
+  contains(text, ("x.lua:%s: error: %s\n"):format(place, message))
+  local caret = text:match "\n       | ( *)%^"
+  equal(#caret + 1, tonumber(place:match ":(%d+)"))
+  if help then contains(text, "  help: " .. help .. "\n") end
+  if #list > 1 then error(text) end
+end
+
+test("unknown settings are pointed at, with the nearest name or all of them", function()
+  says({ more = "sed = 1" }, "7:3", "the experiment has no setting 'sed'", "did you mean 'seed'?")
+  says({ data = "sak.data.rooms { size = { 32, 32 }, colour = 1 }" }, "3:46", "data has no setting 'colour'",
+    "possible: train, val, size, seed, fraction, mean, std")
+  says({ stages = "{ sak.distill { epochs = 3, sched = 'poly' } }" }, "6:40",
+    "stages[1] has no setting 'sched'")
+end)
+
+test("wrong types say what is expected and what is there", function()
+  says({ more = "seed = 'one'" }, "7:10", "seed must be a whole number of at least 0, got 'one'")
+  says({ more = "seed = 1.5" }, "7:10", "seed must be a whole number of at least 0, got 1.5")
+  says({ more = "seed = -1" }, "7:10", "seed must be a whole number of at least 0, got -1")
+  says({ stages = "{ sak.distill { epochs = 0 } }" }, "6:37", "stages[1].epochs must be a number above 0, got 0")
+  says({ stages = "{ sak.distill { epochs = 1/0 } }" }, "6:37", "stages[1].epochs must be a number above 0, got inf")
+  says({ stages = "sak.distill { epochs = 3 }" }, "6:12", "stages must be a list, each entry a stage, got sak.distill")
+  says({ stages = "{}" }, "6:12", "stages must have at least 1 entries, got 0")
+  says({ stages = "{ sak.distill { epochs = 3, optim = sak.vit {} } }" }, "6:48",
+    "stages[1].optim must be an optimiser, got sak.vit")
+  says({ stages = "{ sak.distill { epochs = 3, optim = 3 } }" }, "6:48",
+    "stages[1].optim must be an optimiser, got 3")
+  says({ data = "sak.data.rooms { size = { 32 } }" }, "3:34", "data.size must be a size { height, width }, got a table")
+  says({ data = "function() end" }, "3:10", "data must be images and labels, got a function")
+  says({ teachers = '{ sak.teacher "sam", x = 1 }' }, "4:35",
+    "teachers is a list, each entry a frozen teacher; it cannot have the key 'x'")
+end)
+
+test("choices are suggested", function()
+  says({ stages = "{ sak.distill { epochs = 3, loss = 'cos+l2' } }" }, "6:47",
+    "stages[1].loss must be one of cos+l1|cos|l2, got 'cos+l2'", "did you mean 'cos+l1'?")
+  says({ stages = "{ sak.distill { epochs = 3, optim = 'adamx' } }" }, "6:48",
+    "stages[1].optim must be one of adamw|adam|sgd, got 'adamx'", "did you mean 'adamw'?")
+  says({ more = "model = 'saks'" }, "7:11",
+    "model must be one of sak|single_task|multi_task|distill_heads|teacher_heads|all_teachers|wide, got 'saks'",
+    "did you mean 'sak'?")
+end)
+
+test("what is missing is said at the constructor", function()
+  says({ student = "sak.student { tasks = {} }" }, "5:13", "student needs 'stem': the encoder everything shares")
+  says({ data = 'sak.data.folder { size = 32 }' }, "3:10", "data needs 'root': the folder")
+  says({ stages = "{ sak.distill {} }" }, "6:14", "stages[1] needs 'epochs' or 'iterations'")
+  says({ stages = "{ sak.pretrain { epochs = 2 } }" }, "6:14", "stages[1] needs 'objective': what it learns from")
+end)
+
+test("settings that exclude each other", function()
+  says({ stages = "{ sak.distill { epochs = 3, iterations = 5 } }" }, "6:28",
+    "stages[1]: give either epochs or iterations, not both")
+  says({ student = "sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 }, adapter = { rank = 4, down_ratio = 4 } }" },
+    "5:102", "student.adapter: give either down_ratio or rank, not both")
+end)
+
+test("checks between settings", function()
+  local stem = "sak.student { stem = sak.vit { %s, patch = 8 }, %s }"
+  says({ student = stem:format("width = 130, heads = 4", "") }, "5:65", "4 heads do not divide a width of 130", "heads = 2 does")
+  says({ student = stem:format("width = 32, heads = 2, out_indices = { 1, 2, 3, 12 }", "") }, "5:81",
+    "out_indices: there is no block 12 in a depth of 12")
+  says({ student = stem:format("width = 32, heads = 2, out_indices = { 3, 2, 4, 5 }", "") }, "5:81", "out_indices must ascend")
+  says({ student = stem:format("width = 32, heads = 2", "adapter = { rank = 33 }") }, "5:99",
+    "an adapter of rank 33 is wider than the stem (32)")
+  says({ student = stem:format("width = 32, heads = 2", 'tasks = { "depth", "depth" }') }, "5:99",
+    "task 'depth' is listed twice")
+  says({ student = stem:format("width = 32, heads = 2", "router = sak.router.topk { k = 5 }") }, "5:111",
+    "the router keeps 5 experts, but there are 2 (stem and teachers)")
+  says({ teachers = '{ sak.teacher "sam", sak.teacher "sam" }' }, "4:47", "two teachers are called 'sam'")
+  says({ teachers = '{ sak.teacher "mine" }' }, "4:16", "teacher 'mine' comes from nowhere")
+  says({ teachers = '{ sak.teacher "mine" { weights = "random", width = 8, heads = 2, depth = 4 } }' }, "4:16",
+    "teacher 'mine' needs 'patch', or arch = \"…\"")
+  says({ teachers = "{}" }, "6:14", "a distill stage needs at least one teacher")
+  says({ stages = "{ sak.multitask { epochs = 1, weights = { edge = 3 } } }" }, "6:54",
+    "there is no task 'edge' in this experiment")
+  says({ stages = "{ sak.distill { epochs = 1, teachers = { dino = 3 }, schedule = 'poly' } }" }, "6:53",
+    "there is no teacher 'dino' in this experiment", "did you mean 'dinov2'?")
+  says({ stages = "{ sak.distill { epochs = 3 }, sak.distill { epochs = 3 } }" }, "6:42",
+    "two stages are called 'distill'")
+  says({ more = 'model = "teacher_heads"', teachers = '{ sak.teacher "sam", sak.teacher "clip" }' }, "7:11",
+    "teacher_heads is one frozen teacher with heads, but there are 2 teachers")
+  says({ data = "sak.data.rooms { size = 4 }" }, "3:34", "an image of 4x4 is smaller than a patch of 8")
+end)
+
+test("a warm-up as long as its stage is a warning", function()
+  local c = loads(small { stages = "{ sak.distill { epochs = 1, schedule = sak.cosine { warmup = 2 } } }" })
+  contains(config.format(c.warnings), "x.lua:6:73: warning: a warm-up of 2 epochs does not end within 1 epochs")
+end)
+
+test("a size that does not fit the patches is a warning with the nearest that does", function()
+  local c = loads(small { data = "sak.data.rooms { size = { 32, 37 } }" })
+  equal(config.format(c.warnings), [[
+x.lua:3:34: warning: 32x37 is not a multiple of the stem's patch of 8: the last 0 rows and 5 columns are never seen
+     3 |   data = sak.data.rooms { size = { 32, 37 } },
+       |                                  ^
+  help: 32x40 is
+]])
+end)
+
+test("all errors come at once, in the order of the source", function()
+  local _, list = refused(small { data = "sak.data.rooms { trian = 3, size = 'x' }", more = "seed = {}, sed = 0" })
+  equal(#list, 4)
+  for i = 2, #list do
+    assert(list[i].line * 1000 + list[i].col > list[i - 1].line * 1000 + list[i - 1].col)
+  end
+end)
+
+test("values made elsewhere are pointed at where they were made", function()
+  local text = [[
+local sak = require "sak"
+local optim = sak.adamw {
+  lr = "high",
+}
+local function stage(n)
+  return sak.distill { epochs = n, batch = 0, optim = optim }
+end
+local shared = { down_ratio = "x" }
+return sak.experiment "small" {
+  data = sak.data.rooms { size = 32 },
+  teachers = { sak.teacher "sam" { weight = "heavy" }, [2] = sak.teacher "clip" },
+  student = sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 }, adapter = shared },
+  stages = { stage(3) },
+}]]
+  local out = refused(text)
+  contains(out, "x.lua:3:8: error: stages[1].optim.lr must be a number above 0, got 'high'")
+  contains(out, "x.lua:13:14: error: stages[1].batch must be") -- a tail call: only its use is known
+  contains(out, "x.lua:11:45: error: teachers[1].weight must be a number of at least 0, got 'heavy'")
+  contains(out, "x.lua:12:90: error: student.adapter.down_ratio must be")
+end)
+
+test("columns count characters that the reader sees, tabs kept", function()
+  local text = refused('local sak = require "sak"\nreturn sak.experiment "é" {\n\t--[[é]] sed = 3 }\n')
+  contains(text, "\n     3 | \t--[[é]] sed = 3 }\n       | \t        ^\n")
+end)
+
+test("comments, long strings and nested functions do not confuse places", function()
+  local text = refused(small { more = [==[
+  -- sed = { } "
+  note = [[ a { b ]],
+  --[[ } } ]] eval = { every = (function() local a, b = { 1, 2 }, "}" return 3 end)(), imges = 4 },]==] })
+  contains(text, "x.lua:9:88: error: eval has no setting 'imges'")
+  contains(text, "did you mean 'images'?")
+end)
+
+test("mistakes of Lua itself have a place", function()
+  contains(refused "local sak = require 'sak'\nreturn sak.experimnt 'x' {}",
+    "x.lua:2:12: error: sak has no 'experimnt'\n     2 | return sak.experimnt 'x' {}\n       |            ^\n  help: did you mean 'experiment'?\n")
+  contains(refused "return sak.experiment 'x' {}", "x.lua:1:8: error: there is no variable 'sak'")
+  contains(refused "local x = = 3", "x.lua:1:11: error: unexpected symbol near '='")
+  contains(refused "local x = {}\nx.y.z = 1", "x.lua:2:3: error: attempt to index a nil value (field 'y')")
+  contains(refused "local sak = require 'sak'\nlocal x = sak.student(3)", "x.lua:2:11: error: sak.student takes a table")
+  contains(refused "local sak = require 'sak'\nlocal x = sak.router.moor {}", "x.lua:2:22: error: sak.router has no 'moor'")
+  contains(refused "return 3", "x.lua: error: the script must return an experiment, got 3; end it with")
+end)
+
+test("a missing script is one clear line", function()
+  local loaded, list = config.load "/nowhere/x.lua"
+  equal(loaded, nil)
+  if #list > 1 then error(text) end
+  contains(config.format(list), "/nowhere/x.lua")
+end)
+
+test("missing files and labels of real data are found before anything runs", function()
+  local root = os.tmpname()
+  os.remove(root)
+  assert(os.execute(("mkdir -p %s/gt_sets %s/images %s/depth && touch %s/gt_sets/train.txt"):format(root, root, root, root)))
+  local script = root .. "/x.lua"
+  local function text_of(parts)
+    local f = assert(io.open(script, "w"))
+    f:write(small(parts))
+    f:close()
+    local _, list = config.load(script)
+    return config.format(list or {})
+  end
+  local stem = "stem = sak.vit { width = 32, heads = 2, patch = 8, weights = '/nowhere.safetensors' }"
+  local text = text_of { data = ("sak.data.folder { root = '%s', size = 32 }"):format(root),
+    student = "sak.student { " .. stem .. ", tasks = { 'depth', 'normals' } }" }
+  contains(text, "3:10: error: " .. root .. "/gt_sets/val.txt: no such list of images")
+  contains(text, "error: " .. root .. " has no labels for 'normals'")
+  contains(text, "help: it has: depth")
+  contains(text, "/nowhere.safetensors: no such file")
+  contains(text_of { data = "sak.data.folder { root = '/nowhere', size = 32 }" }, "3:35: error: /nowhere: no such folder")
+  os.execute("rm -r " .. root)
+end)
