@@ -6,7 +6,7 @@ sak=$(realpath "${1:?usage: tests/test_cli.sh path/to/sak}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 here=$(cd "$(dirname "$0")" && pwd)
-cd "$work"
+cd "$work" || exit 1
 unset SAK_DB SAK_ISA
 failed=0
 fail() { echo "FAIL: $*"; failed=1; }

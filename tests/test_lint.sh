@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/lint passes on the engine, and fails on each kind of violation it exists for.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
