@@ -60,7 +60,8 @@ local function begin(loaded, store, job, options)
     compare_sha256 = comparable(cfg), git_commit = git.commit, git_dirty = git.dirty, git_diff = git.diff,
     argv = table.concat(job.argv, " "), sak_version = machine.sak_version, cpu = machine.cpu,
     blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads(),
-    data_id = options.data_id }
+    data_id = options.data_id, sweep = options.sweep, arm = options.arm, arm_index = options.arm_index,
+    cell = options.cell }
 end
 
 function run.label_shape(data)
@@ -135,6 +136,36 @@ function run.stages(ctx, options)
   return "done"
 end
 
+--- Grid point of a trial as text, "" without a grid.
+local function cell_of(trial)
+  local parts = {}
+  for path, value in pairs(trial.grid) do parts[#parts + 1] = ("%s=%s"):format(path, host.encode(value)) end
+  table.sort(parts)
+  return table.concat(parts, " ")
+end
+
+--- All trials of an ablation, one after the other; finished ones (same sweep, arm and configuration)
+--- are not repeated.
+local function run_trials(ablation, store, job)
+  local state = "done"
+  for i, trial in ipairs(ablation.trials) do
+    local cell = cell_of(trial)
+    local done = store:query([[select run from runs where state = 'done' and sweep = ?1 and arm = ?2
+      and config_sha256 = ?3]], ablation.name, trial.arm, trial.config_sha256)
+    if done[1] then
+      io.stderr:write(("trial %d of %d, %s: run %d has it\n"):format(i, #ablation.trials, trial.label, done[1].run))
+    else
+      io.stderr:write(("trial %d of %d, %s, seed %d\n"):format(i, #ablation.trials, trial.label, trial.seed))
+      trial.sources = trial.sources or ablation.sources
+      state = run.experiment(trial, store, job, { sweep = ablation.name, arm = trial.arm,
+        arm_index = trial.arm_index - 1, cell = cell ~= "" and cell or nil })
+      if state == "stopped" then return 130 end
+    end
+  end
+  print(summary.sweep(store, ablation.name))
+  return 0
+end
+
 ---@param job table
 ---@return integer status
 function run.run(job)
@@ -144,20 +175,18 @@ function run.run(job)
     return 2
   end
   if #loaded.warnings > 0 then io.stderr:write(config.format(loaded.warnings), "\n") end
-  if loaded.kind ~= "experiment" then
-    io.stderr:write(("error: %s is an ablation; `sak run` takes an experiment\n"):format(job.args[1]))
-    return 2
-  end
-  if job.threads == 0 and loaded.runtime.threads then core.threads(loaded.runtime.threads) end
+  local runtime = loaded.runtime or {}
+  if job.threads == 0 and runtime.threads then core.threads(runtime.threads) end
   local store <close> = core.store(job.db, "write")
+  if loaded.kind == "ablation" then return run_trials(loaded, store, job) end
   local state, ctx = run.experiment(loaded, store, job)
-  if ctx.table then
-    print(ctx.table)
-    ctx.note(("predictions: %s\nresults:     sak show %d, or sak sql --db %s"):format(ctx:path "predictions.png", ctx.id, job.db))
-  end
   if state == "stopped" then
     ctx.note(("run %d stopped at step %d; what it logged is in %s"):format(ctx.id, ctx.step, job.db))
     return 130
+  end
+  if ctx.table then
+    print(ctx.table)
+    ctx.note(("predictions: %s\nresults:     sak show %d, or sak sql --db %s"):format(ctx:path "predictions.png", ctx.id, job.db))
   end
   return 0
 end

@@ -30,4 +30,44 @@ function summary.text(ctx, trivial)
   return table.concat(lines, "\n")
 end
 
+--- Arms of a sweep against the metric that stands for each task: mean and standard deviation over seeds.
+---@return string
+function summary.sweep(store, sweep)
+  local rows = store:query([[select s.arm, s.cell, s.metric, s.goal, s.n, s.mean, s.sd from seed_stats s
+    join metric_key k on k.name = s.metric where s.sweep = ?1 and k.task is not null order by s.arm, s.cell]], sweep)
+  local columns, lines, order, seen = {}, {}, {}, {}
+  for _, r in ipairs(rows) do
+    local arm = r.cell and r.arm .. " " .. r.cell or r.arm
+    if not lines[arm] then
+      lines[arm] = {}
+      order[#order + 1] = arm
+    end
+    lines[arm][r.metric] = r
+    if not seen[r.metric] then
+      seen[r.metric] = r.goal
+      columns[#columns + 1] = r.metric
+    end
+  end
+  table.sort(columns)
+  local out = { ("%-24s %5s"):format("arm", "seeds") }
+  for _, c in ipairs(columns) do
+    out[1] = out[1] .. ("  %18s"):format(c:gsub("^val/", "") .. (seen[c] == "max" and " +" or " -"))
+  end
+  for _, arm in ipairs(order) do
+    local line, n = "", 0
+    for _, c in ipairs(columns) do
+      local r = lines[arm][c]
+      local text = "-"
+      if r then
+        n = math.max(n, r.n)
+        text = r.sd and ("%.4g (sd %.2g)"):format(r.mean, r.sd) or ("%.4g"):format(r.mean)
+      end
+      line = line .. ("  %18s"):format(text)
+    end
+    out[#out + 1] = ("%-24s %5d"):format(arm, n) .. line
+  end
+  out[#out + 1] = "+ higher is better, - lower is better"
+  return table.concat(out, "\n")
+end
+
 return summary

@@ -35,6 +35,20 @@ local function check_finite(ctx, loop, it, loss, norm)
   error(text .. "; try a lower learning rate, gradient clipping (clip = 10) or a longer warm-up", 0)
 end
 
+--- Seconds by operation, largest first; shown when SAK_PROFILE is set.
+local function report_profile(graph, name, iterations)
+  local rows, total = {}, 0
+  for op, seconds in pairs(graph:profile()) do
+    rows[#rows + 1] = { op = op, seconds = seconds }
+    total = total + seconds
+  end
+  table.sort(rows, function(a, b) return a.seconds > b.seconds end)
+  io.stderr:write(("%s: %.1f ms per step in operations\n"):format(name, total / iterations * 1e3))
+  for _, row in ipairs(rows) do
+    io.stderr:write(("  %-28s %8.2f ms %5.1f%%\n"):format(row.op, row.seconds / iterations * 1e3, row.seconds / total * 100))
+  end
+end
+
 --- Runs all iterations of a stage. Returns false when the user asked to stop.
 ---@param ctx table  the run's context
 ---@param loop Loop
@@ -46,6 +60,8 @@ function train.run(ctx, loop)
   local progress <close> = core.progress(iterations, loop.name,
     { per_step = stage.batch, unit = "images", tty = ctx.job.tty, quiet = ctx.job.quiet })
   local start, flops = core.clock(), graph:flops(true)
+  local profiling = os.getenv "SAK_PROFILE"
+  if profiling then graph:profile(true) end
   for it = 0, iterations - 1 do
     loop.loader:next(graph)
     local lr, before = rate(it), core.clock()
@@ -69,6 +85,7 @@ function train.run(ctx, loop)
     if core.interrupted() then return false end
   end
   local wall = core.clock() - start
+  if profiling then report_profile(graph, loop.name, iterations) end
   run:log(loop.name .. "/images_per_s", ctx.step, iterations * stage.batch / wall)
   run:log(loop.name .. "/wall_s", ctx.step, wall)
   run:log(loop.name .. "/loader_wait_s", ctx.step, loop.loader:stats().wait_s)
