@@ -398,9 +398,10 @@ static void the_cache_reads_each_sample_once_within_its_bounds(void **state)
             (void)must_next(l);
         const sak_loader_stats st = sak_loader_get_stats(l);
         sak_loader_close(l);
-        assert_int_equal(st.read, 12);
-        assert_int_equal(atomic_load(&fake.reads), 12);
-        assert_true(st.cached >= 40 * 3 - 12);
+        /* Two threads may read one sample at once, where an epoch ends and the next begins. */
+        assert_in_range(st.read, 12, 12 + threads - 1);
+        assert_true(atomic_load(&fake.reads) == st.read);
+        assert_true(st.read + st.cached >= 40 * 3);
 
         spec.cache_bytes = 5 * (sizeof(sak_sample) + (size_t)H * W * (3 + 1 + 4 + 12 + 1 + 1));
         l = must_open(&spec);
@@ -409,7 +410,7 @@ static void the_cache_reads_each_sample_once_within_its_bounds(void **state)
         const sak_loader_stats tight = sak_loader_get_stats(l);
         sak_loader_close(l);
         /* 10 epochs: 5 samples are read once, 7 each time; 3 batches may be under way */
-        assert_in_range(tight.read, 5 + 7 * 10, 5 + 7 * 10 + 9);
+        assert_in_range(tight.read, 5 + 7 * 10, 5 + 7 * 10 + 9 + threads - 1);
         assert_int_equal(tight.bad, 0);
 
         spec.cache_bytes = 1000; /* less than one sample */

@@ -3,13 +3,12 @@
 #include "data/loader.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
 #include "data/loader_batch.h"
+#include "data/loader_source.h"
 
 enum {
     SLOTS = 3, /* one in use, one ready or nearly, one for threads that are done with that */
@@ -35,7 +34,7 @@ typedef struct worker {
 
 struct sak_loader {
     sak_loader_spec spec;
-    sak_dataset data; /* the caller's row: it may move, its state may not */
+    sak_source source;
     sak_batch_layout layout;
     int64_t count, batches; /* samples in use; batches per epoch */
     slot slot[SLOTS];
@@ -51,111 +50,9 @@ struct sak_loader {
     bool held, stop, paused;
     int64_t *order, order_epoch; /* shuffled samples of an epoch; -1: of none */
 
-    /* Per sample: NULL, a cached sample, or &broken.  Set once, then read without a lock. */
-    _Atomic(sak_sample *) *entry;
-    atomic_size_t cache_used;
-    atomic_llong reads, hits, bad;
-
     sak_batch batch; /* what next() shows */
     double wait_s;
 };
-
-static sak_sample broken; /* its address marks a sample that cannot be read */
-
-/* --- samples ----------------------------------------------------------------------------------- */
-
-static size_t sample_bytes(const sak_sample *s)
-{
-    const size_t n = (size_t)s->H * s->W;
-    const size_t per_pixel = (s->rgb ? 3 : 0) + (s->semseg ? 1 : 0) + (s->edge ? 1 : 0) +
-                             (s->sal ? 1 : 0) + (s->parts ? 1 : 0) + (s->instance ? 1 : 0) +
-                             (s->depth ? sizeof(float) : 0) + (s->normals ? 3 * sizeof(float) : 0);
-    return sizeof *s + n * per_pixel;
-}
-
-/* Moves *raw into the cache if there is room, and returns where it lies then. */
-static const sak_sample *keep(sak_loader *l, int64_t index, sak_sample *raw)
-{
-    const size_t bytes = sample_bytes(raw), limit = l->spec.cache_bytes;
-    if (bytes > limit)
-        return raw;
-    if (atomic_fetch_add(&l->cache_used, bytes) > limit - bytes) {
-        atomic_fetch_sub(&l->cache_used, bytes);
-        return raw;
-    }
-    void *p;
-    sak_sample *empty = NULL;
-    if (sak_alloc(&p, 1, sizeof *raw, NULL) != SAK_OK) { /* it is a cache: do without */
-        atomic_fetch_sub(&l->cache_used, bytes);
-        return raw;
-    }
-    sak_sample *const kept = p;
-    *kept = *raw;
-    if (!atomic_compare_exchange_strong(&l->entry[index], &empty, kept)) {
-        sak_free(kept); /* another thread read it at the same time */
-        atomic_fetch_sub(&l->cache_used, bytes);
-        return raw;
-    }
-    *raw = (sak_sample){0};
-    return kept;
-}
-
-/* Names the sample in front of the message. */
-static sak_status blame(const sak_loader *l, int64_t index, const char *id, sak_status st,
-                        const sak_error *cause, sak_error *err)
-{
-    return SAK_FAIL(err, st, "%s: sample %lld%s%.63s%s: %.800s", l->data.name, (long long)index,
-                    *id ? " '" : "", id, *id ? "'" : "", cause->msg);
-}
-
-static sak_status read_sample(sak_loader *l, worker *w, int64_t index, const sak_sample **out,
-                              sak_error *err)
-{
-    sak_sample *const known = l->entry ? atomic_load(&l->entry[index]) : NULL;
-    if (known && known != &broken) {
-        atomic_fetch_add(&l->hits, 1);
-        *out = known;
-        return SAK_OK;
-    }
-    if (known)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: sample %lld could not be read before", l->data.name,
-                        (long long)index);
-    atomic_fetch_add(&l->reads, 1);
-    sak_error cause = {0};
-    w->raw.id[0] = 0; /* of the sample before */
-    sak_status st = l->data.read(&l->data, index, &w->raw, &cause);
-    const unsigned need = l->layout.want[0] | l->layout.want[1];
-    if (st == SAK_OK && (need & ~w->raw.has))
-        st = SAK_FAIL(&cause, SAK_EFORMAT, "lacks modalities 0x%x that the dataset promises",
-                      need & ~w->raw.has);
-    if (st != SAK_OK)
-        return blame(l, index, w->raw.id, st, &cause, err);
-    *out = l->entry ? keep(l, index, &w->raw) : &w->raw;
-    return SAK_OK;
-}
-
-/* Marks a sample as broken; counted once however often it is met. */
-static void mark_broken(sak_loader *l, int64_t index)
-{
-    sak_sample *empty = NULL;
-    if (atomic_compare_exchange_strong(&l->entry[index], &empty, &broken))
-        atomic_fetch_add(&l->bad, 1);
-}
-
-/* With skip_bad, *index moves on to the first sample behind a broken one that can be read. */
-static sak_status find_sample(sak_loader *l, worker *w, int64_t *index, const sak_sample **out,
-                              sak_error *err)
-{
-    for (int64_t tries = 0; tries < l->count; tries++) {
-        const sak_status st = read_sample(l, w, *index, out, err);
-        if (st == SAK_OK || st == SAK_ENOMEM || st == SAK_ESTOP || !l->spec.skip_bad)
-            return st;
-        mark_broken(l, *index);
-        *index = (*index + 1) % l->count;
-    }
-    return SAK_FAIL(err, SAK_EFORMAT, "%s: none of %lld samples can be read", l->data.name,
-                    (long long)l->count);
-}
 
 /* --- order ------------------------------------------------------------------------------------- */
 
@@ -197,12 +94,14 @@ static void begin_slot(sak_loader *l, slot *s, int64_t step)
 
 static sak_status fill_place(sak_loader *l, worker *w, slot *s, int64_t i)
 {
-    const sak_sample *raw = NULL;
-    SAK_TRY(find_sample(l, w, &s->index[i], &raw, &w->err));
+    const sak_sample *raw;
+    SAK_TRY(sak_source_get(&l->source, &s->index[i], &w->raw, &raw, &w->err));
     sak_error cause = {0};
     const sak_status st = sak_batch_write(&l->layout, &w->work, raw, s->step / l->batches,
                                           s->index[i], i, s->field, &cause);
-    return st == SAK_OK ? SAK_OK : blame(l, s->index[i], raw->id, st, &cause, &w->err);
+    if (st != SAK_OK)
+        return sak_source_blame(&l->source, s->index[i], raw->id, st, &cause, &w->err);
+    return SAK_OK;
 }
 
 static void *run(void *arg)
@@ -283,13 +182,9 @@ static sak_status open_tables(sak_loader *l, sak_error *err)
         SAK_TRY(sak_alloc(&p, (size_t)l->count, sizeof *l->order, err));
         l->order = p;
     }
-    if (l->spec.cache_bytes || l->spec.skip_bad) {
-        SAK_TRY(sak_alloc(&p, (size_t)l->count, sizeof *l->entry, err));
-        l->entry = p;
-        for (int64_t i = 0; i < l->count; i++)
-            atomic_init(&l->entry[i], NULL);
-    }
-    return SAK_OK;
+    return sak_source_open(&l->source, l->spec.data, l->count,
+                           l->layout.want[0] | l->layout.want[1], l->spec.cache_bytes,
+                           l->spec.skip_bad, err);
 }
 
 static sak_status open_workers(sak_loader *l, sak_error *err)
@@ -326,8 +221,6 @@ sak_status sak_loader_open(const sak_loader_spec *spec, const char *const *field
     SAK_TRY(sak_alloc(&p, 1, sizeof(sak_loader), err));
     sak_loader *l = p;
     l->spec = *spec;
-    l->data = *spec->data;
-    l->spec.data = &l->data;
     l->count = count;
     l->batches = spec->shuffle ? count / spec->batch : (count + spec->batch - 1) / spec->batch;
     l->order_epoch = -1;
@@ -349,18 +242,6 @@ sak_status sak_loader_open(const sak_loader_spec *spec, const char *const *field
     return SAK_OK;
 }
 
-static void close_cache(sak_loader *l)
-{
-    for (int64_t i = 0; l->entry && i < l->count; i++) {
-        sak_sample *s = atomic_load(&l->entry[i]);
-        if (s && s != &broken) {
-            sak_sample_close(s);
-            sak_free(s);
-        }
-    }
-    sak_free((void *)l->entry);
-}
-
 void sak_loader_close(sak_loader *l)
 {
     if (!l)
@@ -375,7 +256,7 @@ void sak_loader_close(sak_loader *l)
         sak_batch_work_close(&l->workers[i].work);
     }
     sak_free(l->workers);
-    close_cache(l);
+    sak_source_close(&l->source);
     sak_free(l->order);
     for (int i = 0; i < SLOTS; i++)
         sak_free(l->memory[i]);
@@ -465,8 +346,8 @@ sak_status sak_loader_seek(sak_loader *l, int64_t step, sak_error *err)
 
 sak_loader_stats sak_loader_get_stats(const sak_loader *l)
 {
-    return (sak_loader_stats){.read = atomic_load(&l->reads),
-                              .cached = atomic_load(&l->hits),
-                              .bad = atomic_load(&l->bad),
+    return (sak_loader_stats){.read = atomic_load(&l->source.reads),
+                              .cached = atomic_load(&l->source.hits),
+                              .bad = atomic_load(&l->source.bad),
                               .wait_s = l->wait_s};
 }

@@ -1,0 +1,35 @@
+/* Where the loader's threads get raw samples: the dataset, or memory after the first read. */
+#ifndef SAK_DATA_LOADER_SOURCE_H
+#define SAK_DATA_LOADER_SOURCE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "data/dataset.h"
+
+typedef struct sak_source {
+    sak_dataset data;   /* the caller's row: it may move, its state may not */
+    int64_t count;      /* samples in use */
+    unsigned need;      /* modalities that every sample must have */
+    size_t cache_bytes;
+    bool skip_bad;
+    /* Per sample: NULL, a cached sample, or a mark that it is broken.  Set once, read without a
+     * lock.  NULL altogether if neither is asked for. */
+    _Atomic(sak_sample *) *entry;
+    atomic_size_t used;             /* bytes in the cache */
+    atomic_llong reads, hits, bad;
+} sak_source;
+
+sak_status sak_source_open(sak_source *s, const sak_dataset *data, int64_t count, unsigned need,
+                           size_t cache_bytes, bool skip_bad, sak_error *err);
+void sak_source_close(sak_source *s);
+
+/* Sample *index, in *raw (the thread's own, reused) or in the cache; *out points to it.  With
+ * skip_bad, *index moves on to the first sample behind a broken one that can be read. */
+sak_status sak_source_get(sak_source *s, int64_t *index, sak_sample *raw, const sak_sample **out,
+                          sak_error *err);
+/* Puts the dataset's name, the sample's index and its id in front of a message. */
+sak_status sak_source_blame(const sak_source *s, int64_t index, const char *id, sak_status st,
+                            const sak_error *cause, sak_error *err);
+
+#endif
