@@ -379,7 +379,8 @@ static void leaving_out_shapes_far_from_the_light_changes_no_shadow(void **state
             q.p.z = r_range(&rng, 0, s->size.z);
             q.local = q.p;
             for (int l = 0; l < s->lights; l++) {
-                sak_rooms_casters(s, &s->light[l], q.p, 0.3f, &few[l]);
+                const vec3 aside = r_vec(&rng, -0.17, 0.17); /* q is anywhere in the ball */
+                sak_rooms_casters(s, &s->light[l], v_add(q.p, aside), 0.3f, &few[l]);
                 all[l].n = 0;
                 for (int j = 0; j < s->prims; j++)
                     if (s->prim[j].object != s->light[l].owner)
