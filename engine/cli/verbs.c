@@ -2,11 +2,12 @@
 #include "cli/verbs.h"
 
 const sak_verb sak_verbs[] = {
-    {"run", "FILE", 1, 1, "set db threads out json quiet", true,
+    {"run", "FILE", 1, 1, "set db threads quiet", true,
      "train what a script describes, record everything",
      "Reads an experiment script, checks all of it before anything runs, then trains, evaluates\n"
      "and records every metric in the results database.  Teachers the script needs and the cache\n"
-     "lacks are trained first.  Ctrl-C stops after the current step and keeps what was recorded.\n"
+     "lacks are trained first; an ablation's trials run in turn.  Ctrl-C stops after the current\n"
+     "step and keeps what was recorded.\n"
      "\n"
      "  sak run experiments/three_teachers.lua\n"
      "  sak run experiments/three_teachers.lua --set seed=1\n"
