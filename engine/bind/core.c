@@ -8,10 +8,13 @@ int sak_raise(lua_State *L, const sak_error *err)
     lua_Debug ar;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
-        if (ar.source[0] == '@' && ar.currentline > 0)
-            return luaL_error(L, "%s:%d: %s", ar.short_src, ar.currentline, err->msg);
+        if (ar.source[0] != '@' || ar.currentline <= 0)
+            continue;
+        lua_pushfstring(L, "%s:%d: %s", ar.short_src, ar.currentline, err->msg);
+        return lua_error(L);
     }
-    return luaL_error(L, "%s", err->msg);
+    lua_pushstring(L, err->msg);
+    return lua_error(L);
 }
 
 void sak_new_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc)

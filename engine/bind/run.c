@@ -113,14 +113,6 @@ static void push_job(lua_State *L, const sak_job *job)
     lua_setfield(L, -2, "threads");
 }
 
-static int traceback(lua_State *L)
-{
-    const char *msg = lua_tostring(L, 1);
-    if (msg && getenv("SAK_TRACEBACK"))
-        luaL_traceback(L, L, msg, 1);
-    return 1;
-}
-
 static int dispatch(lua_State *L)
 {
     const sak_job *job = lua_touserdata(L, 1);
@@ -162,11 +154,10 @@ int sak_bind_run(const sak_job *job, FILE *out, FILE *err)
     lua_pushcfunction(L, luaopen_sak_core);
     lua_setfield(L, -2, "sak.core");
     lua_pop(L, 1);
-    lua_pushcfunction(L, traceback);
     lua_pushcfunction(L, dispatch);
     lua_pushlightuserdata(L, (void *)job);
     int status = 1;
-    if (lua_pcall(L, 1, 1, 1) == LUA_OK)
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK)
         status = (int)lua_tointeger(L, -1);
     else
         fprintf(err, "error: %s\n", lua_tostring(L, -1) ? lua_tostring(L, -1) : "unknown error");

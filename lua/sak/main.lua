@@ -6,12 +6,28 @@ local modules = {
   run = "sak.run", check = "sak.check", verify = "sak.verify",
 }
 
+--- Exit status of an error: 2 when the input was wrong, 1 when something failed. A message that
+--- begins with a place in sak's own modules is our bug.
+local function status_of(message)
+  if type(message) == "table" then return message.status end
+  return tostring(message):match("^sak/[%w_/]+%.lua:%d+:") and 1 or 2
+end
+
+local function handler(message)
+  local text = tostring(message)
+  if os.getenv "SAK_TRACEBACK" then text = debug.traceback(text, 2) end
+  return { status = status_of(message), text = text }
+end
+
 ---@param job {verb: string, args: string[], set: string[], db: string, threads: integer, quiet: boolean, tty: boolean}
 ---@return integer exit status
 function main.dispatch(job)
   local name = modules[job.verb]
   if not name then error("unknown verb '" .. tostring(job.verb) .. "'", 0) end
-  return require(name).run(job)
+  local ok, result = xpcall(function() return require(name).run(job) end, handler)
+  if ok then return result end
+  io.stderr:write("error: ", result.text, "\n")
+  return result.status
 end
 
 return main

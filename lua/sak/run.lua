@@ -51,6 +51,15 @@ local function kind_of(cfg)
   return "sak"
 end
 
+--- Builds every stage's graph once without memory, so that a shape error in the last stage shows
+--- before the first one trains.
+local function rehearse(ctx)
+  for i, stage in ipairs(ctx.cfg.stages) do
+    ctx.stage_index = i
+    stages.plan(ctx, stage)
+  end
+end
+
 local function begin(loaded, store, job, options)
   local cfg, machine = loaded.resolved, core.machine()
   local source, git = loaded.sources[1], provenance(loaded.sources[1].path)
@@ -94,6 +103,8 @@ function run.experiment(loaded, store, job, options)
   local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
     data = data, results = results, script = loaded.sources[1].path, label_shape = run.label_shape(data),
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
+  ctx.teachers = require("sak.teachers").sketch(ctx, cfg.teachers)
+  rehearse(ctx)
   ctx.teachers = require("sak.teachers").open(ctx, cfg.teachers)
   options.data_id = data.info.identity
   ctx.run = begin(loaded, store, job, options)
@@ -103,10 +114,8 @@ function run.experiment(loaded, store, job, options)
   ctx.note(("run %d (%s): %s, seed %d, %d threads"):format(id, uid, cfg.name, cfg.seed, core.threads()))
   for _, p in ipairs(loaded.params) do ctx.run:param(p.path, p.value, p.origin) end
   for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
-  local ok, state = xpcall(run.stages, function(message)
-    ctx.run:event("error", "failed", ctx.step, tostring(message))
-    return job.traceback and debug.traceback(message) or message
-  end, ctx, options)
+  local ok, state = pcall(run.stages, ctx, options)
+  if not ok then ctx.run:event("error", "failed", ctx.step, tostring(state)) end
   ctx.run:finish(ok and state or "failed")
   if not ok then error(state, 0) end
   return state, ctx

@@ -32,7 +32,9 @@ local function check_finite(ctx, loop, it, loss, norm)
   if loss == loss and norm == norm and math.abs(loss) < math.huge and math.abs(norm) < math.huge then return end
   local text = ("%s: loss %g, gradient norm %g at iteration %d"):format(loop.name, loss, norm, it)
   ctx.run:event("error", "not_finite", ctx.step, text)
-  error(text .. "; try a lower learning rate, gradient clipping (clip = 10) or a longer warm-up", 0)
+  error(setmetatable({ status = 1, text = text }, { __tostring = function(e)
+    return e.text .. "; try a lower learning rate, gradient clipping (clip = 10) or a longer warm-up"
+  end }))
 end
 
 --- Seconds by operation, largest first; shown when SAK_PROFILE is set.

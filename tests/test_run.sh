@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# `sak run` from script to database: metrics, files, routers, equal bits on any number of threads,
+# and clear refusals of wrong input that leave the database whole.
+set -eu
+sak=$1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+export SAK_DB=$tmp/sak.db
+fail() { echo "FAIL: $*"; exit 1; }
+
+value() { "$sak" sql --csv "$1" | tr -d '\r' | tail -1; } # one value from the database
+
+finals="select metric, step, value from finals where run = %d and metric not glob '*_s' \
+and metric not glob '*gflops' and metric not glob '*images_per_s' order by metric"
+for threads in 1 2 4; do
+    "$sak" run tests/scripts/tiny.lua --threads $threads --quiet > "$tmp/table.$threads"
+    # shellcheck disable=SC2059
+    "$sak" sql --csv "$(printf "$finals" "$(("$threads" == 4 ? 3 : threads))")" > "$tmp/finals.$threads"
+done
+[ "$(wc -l < "$tmp/finals.1")" -gt 60 ] || fail "few metrics: $(cat "$tmp/finals.1")"
+cmp "$tmp/finals.1" "$tmp/finals.2" || fail "1 and 2 threads differ"
+cmp "$tmp/finals.1" "$tmp/finals.4" || fail "1 and 4 threads differ"
+[ "$(sha256sum "$tmp"/runs/*/student.safetensors | cut -d' ' -f1 | sort -u | wc -l)" = 1 ] ||
+    fail "weights differ between thread counts"
+grep -q semseg "$tmp/table.1" && grep -q delta_m "$tmp/table.1" || fail "no closing table"
+[ -s "$(ls "$tmp"/runs/*/predictions.png | head -1)" ] || fail "no prediction sheet"
+weights=$(value "select round(sum(weight), 5) from routing where run = 1 and task = 'depth' \
+and level = 1 and expert <> 'entropy'")
+[ "$weights" = 1 ] || fail "router weights sum to '$weights'"
+"$sak" run tests/scripts/tiny.lua --quiet --set seed=1 > /dev/null
+"$sak" sql --csv "$(printf "$finals" 4)" > "$tmp/other"
+! cmp -s "$tmp/finals.1" "$tmp/other" || fail "another seed gave the same metrics"
+
+# single-task runs of the same configuration give delta_m
+for task in semseg depth normals edge sal human_parts; do
+    "$sak" run tests/scripts/tiny.lua --quiet --set model=single_task --set "student.tasks=[\"$task\"]" \
+        --set '~stages[1]' > /dev/null
+done
+"$sak" run tests/scripts/tiny.lua --quiet > "$tmp/with_delta"
+grep -Eq 'delta_m [+-][0-9.]+%' "$tmp/with_delta" || fail "no delta_m: $(cat "$tmp/with_delta")"
+
+# a router of one's own learns
+"$sak" run tests/scripts/own_router.lua --quiet > /dev/null
+spread=$(value "select max(value) - min(value) > 1e-6 from metrics m join runs r using (run) \
+where r.experiment = 'own_router' and metric = 'multitask/loss'")
+[ "$spread" = 1 ] || fail "own router: the loss does not move"
+[ "$(value "select count(*) from routing join runs using (run) where experiment = 'own_router' and expert = 'a'")" = 4 ] ||
+    fail "own router: its weights are not in the database"
+
+refuse() { # words expected in the message, then the arguments
+    local words=$1 status=0
+    shift
+    "$sak" "$@" > "$tmp/out" 2>&1 || status=$?
+    [ "$status" = 2 ] || fail "sak $* exited with $status, wanted 2: $(cat "$tmp/out")"
+    grep -q -- "$words" "$tmp/out" || fail "sak $* said: $(cat "$tmp/out")"
+}
+refuse 'no such path' run tests/scripts/tiny.lua --set student.adaptor.rank=16
+refuse "did you mean 'mor'" run tests/scripts/tiny.lua --set student.router.kind=moor
+refuse 'nothing.lua' run tests/scripts/nothing.lua
+refuse 'wrong_router.lua:' run tests/scripts/wrong_router.lua --quiet
+refuse 'misshapen_router.lua:5: mul' run tests/scripts/misshapen_router.lua --quiet
+head -c 1000 tests/fixtures/verify/a_s1_two_teachers/model.safetensors > "$tmp/cut.safetensors"
+refuse 'cut.safetensors' run tests/scripts/tiny.lua --quiet --set "teachers[name=a].weights=$tmp/cut.safetensors"
+[ "$(value 'select count(*) from runs where state not in ('"'done', 'failed'"')')" = 0 ] || fail "database damaged"
+
+# two runs at once
+"$sak" run tests/scripts/tiny.lua --quiet --set seed=5 > /dev/null 2> "$tmp/err1" &
+"$sak" run tests/scripts/tiny.lua --quiet --set seed=6 > /dev/null 2> "$tmp/err2"
+wait $!
+[ ! -s "$tmp/err1" ] && [ ! -s "$tmp/err2" ] || fail "$(cat "$tmp/err1" "$tmp/err2")"
+[ "$(value "select count(*) from runs where state = 'done' and seed in (5, 6)")" = 2 ] ||
+    fail "two runs at once: not both are done"
+echo "run: $(wc -l < "$tmp/finals.1") metrics, equal on 1, 2 and 4 threads"
