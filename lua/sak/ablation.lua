@@ -1,4 +1,5 @@
---- Expands an ablation (arms x grid x seeds) into trials: which settings of the base each one changes.
+--- Expands an ablation (arms x grid x seeds) into trials: which settings of the base each one
+--- changes.
 local diagnose = require "sak.diagnose"
 local override = require "sak.override"
 
@@ -129,7 +130,8 @@ end
 ---@param swept string
 ---@return boolean
 function ablation.covers(pinned, swept)
-  return pinned == swept or (swept:sub(1, #pinned) == pinned and swept:find("^[.%[]", #pinned + 1) ~= nil)
+  return pinned == swept or (swept:sub(1, #pinned) == pinned and swept:find("^[.%[]",
+    #pinned + 1) ~= nil)
     or (pinned:sub(1, #swept) == swept and pinned:find("^[.%[]", #swept + 1) ~= nil)
 end
 

@@ -10,7 +10,8 @@ local available = {
   rooms = { "semseg", "depth", "normals", "edge", "sal", "human_parts" },
 }
 --- Folder of each task's labels in the NYUD layout.
-local label_folders = { semseg = "segmentation", depth = "depth", normals = "normals", edge = "edge",
+local label_folders = { semseg = "segmentation", depth = "depth", normals = "normals",
+  edge = "edge",
   sal = "sal", human_parts = "human_parts" }
 
 local function list_of(v)
@@ -44,7 +45,8 @@ local function encoder(cx, steps, e)
     local before = -1
     for _, index in ipairs(list_of(e[key])) do
       if e.depth and index and index >= e.depth then
-        cx.problem(at(key), ("%s: there is no block %d in a depth of %d"):format(key, index, e.depth),
+        cx.problem(at(key), ("%s: there is no block %d in a depth of %d"):format(key, index,
+          e.depth),
           "blocks are counted from 0")
       elseif index and index <= before then
         cx.problem(at(key), ("%s must ascend"):format(key))
@@ -66,7 +68,8 @@ local function patches(cx, steps, size, e)
   if h < p or w < p then
     cx.problem(steps, ("an image of %dx%d is smaller than a patch of %d"):format(h, w, p))
   elseif h % p ~= 0 or w % p ~= 0 then
-    cx.warning(steps, ("%dx%d is not a multiple of the stem's patch of %d: the last %d rows and %d columns are never seen"):format(
+    cx.warning(steps,
+      ("%dx%d is not a multiple of the stem's patch of %d: the last %d rows and %d columns are never seen"):format(
       h, w, p, h % p, w % p), ("%dx%d is"):format(math.max(1, (h + p // 2) // p) * p,
       math.max(1, (w + p // 2) // p) * p))
   end
@@ -88,7 +91,8 @@ local function teachers(cx, config)
       elseif not t.builtin and t.kind ~= "swin" then
         for _, key in ipairs { "width", "depth", "heads", "patch" } do
           if t[key] == nil and not t.arch then
-            cx.problem(steps, ("teacher '%s' needs '%s', or arch = \"…\""):format(t.name or "?", key))
+            cx.problem(steps, ("teacher '%s' needs '%s', or arch = \"…\""):format(t.name or "?",
+              key))
           end
         end
       end
@@ -147,16 +151,19 @@ local function student(cx, config)
   local width = type(s.stem) == "table" and s.stem.width
   local adapter = list_of(s.adapter)
   if width and adapter.rank and adapter.rank > width then
-    cx.problem({ "student", "adapter", "rank" }, ("an adapter of rank %d is wider than the stem (%d)"):format(
+    cx.problem({ "student", "adapter", "rank" },
+      ("an adapter of rank %d is wider than the stem (%d)"):format(
       adapter.rank, width))
   elseif width and adapter.down_ratio and adapter.down_ratio > width then
-    cx.problem({ "student", "adapter", "down_ratio" }, ("a down ratio of %d leaves no channel of %d"):format(
+    cx.problem({ "student", "adapter", "down_ratio" },
+      ("a down ratio of %d leaves no channel of %d"):format(
       adapter.down_ratio, width))
   end
   local experts = #list_of(config.teachers) + 1
   local router = list_of(s.router)
   if router.kind == "topk" and router.k and router.k > experts then
-    cx.problem({ "student", "router", "k" }, ("the router keeps %d experts, but there are %d (stem and teachers)"):format(
+    cx.problem({ "student", "router", "k" },
+      ("the router keeps %d experts, but there are %d (stem and teachers)"):format(
       router.k, experts))
   end
   local seen = {}
@@ -169,7 +176,8 @@ local function student(cx, config)
   if s.aligner == false and width then
     for i, t in ipairs(list_of(config.teachers)) do
       if t and t.width and t.width ~= width then
-        cx.problem({ "student", "aligner" }, ("aligner = false needs equal widths: the student has %d, teacher '%s' %d"):format(
+        cx.problem({ "student", "aligner" },
+          ("aligner = false needs equal widths: the student has %d, teacher '%s' %d"):format(
           width, t.name or i, t.width), 'aligner = "auto"')
       end
     end
@@ -199,7 +207,8 @@ local function stages(cx, config)
   for i, stage in ipairs(list_of(config.stages)) do
     if stage then
       local steps = { "stages", i }
-      if not stage.epochs and not stage.iterations and not cx.failed_at(("stages[%d]"):format(i)) then
+      if not stage.epochs and not stage.iterations
+        and not cx.failed_at(("stages[%d]"):format(i)) then
         cx.problem(steps, ("stages[%d] needs 'epochs' or 'iterations'"):format(i))
       end
       if stage.name and seen[stage.name] then
@@ -210,11 +219,13 @@ local function stages(cx, config)
       local schedule = list_of(stage.schedule)
       if schedule.warmup and stage.epochs and schedule.warmup >= stage.epochs
         and schedule.warmup > 0 then
-        cx.warning({ "stages", i, "schedule", "warmup" }, ("a warm-up of %g epochs does not end within %g epochs"):format(
+        cx.warning({ "stages", i, "schedule", "warmup" },
+          ("a warm-up of %g epochs does not end within %g epochs"):format(
           schedule.warmup, stage.epochs))
       end
       if stage.kind == "distill" and #teacher_names == 0 and not cx.failed_at "teachers" then
-        cx.problem(steps, "a distill stage needs at least one teacher", 'teachers = { sak.teacher "dinov2" }')
+        cx.problem(steps, "a distill stage needs at least one teacher",
+          'teachers = { sak.teacher "dinov2" }')
       elseif (stage.kind == "multitask" or stage.kind == "probe") and #tasks == 0
         and not cx.failed_at "student" then
         cx.problem(steps, ("a %s stage needs at least one task"):format(stage.kind),
@@ -231,8 +242,10 @@ end
 local function model(cx, config)
   local count = #list_of(config.teachers)
   if config.model == "teacher_heads" and count ~= 1 then
-    cx.problem({ "model" }, ("teacher_heads is one frozen teacher with heads, but there are %d teachers"):format(count))
-  elseif (config.model == "all_teachers" or config.model == "distill_heads" or config.model == "wide")
+    cx.problem({ "model" },
+      ("teacher_heads is one frozen teacher with heads, but there are %d teachers"):format(count))
+  elseif (config.model == "all_teachers" or config.model == "distill_heads"
+    or config.model == "wide")
     and count == 0 then
     cx.problem({ "model" }, ("model '%s' needs teachers"):format(config.model))
   elseif config.model == "single_task" and #list_of(list_of(config.student).tasks) > 1 then

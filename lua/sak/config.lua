@@ -20,7 +20,8 @@ local config = {}
 ---@field kind "experiment"|"ablation"
 ---@field name string
 ---@field resolved table  plain data with every default filled in
----@field functions table<string, function>  by path, where resolved has { ["$lua"] = … }
+---@field functions table<string, function>  by path, where resolved has { ["$lua"] = … }; they run
+---under the sandbox's limits
 ---@field runtime table  settings that do not change results: threads
 ---@field json string  canonical JSON of resolved
 ---@field config_sha256 string
@@ -119,6 +120,17 @@ local function origins(job, tree, resolved)
   return params
 end
 
+--- A script's function as the executor may call it: under the sandbox's limits, errors as text.
+local function limited(f)
+  return function(...)
+    local results = table.pack(host.guard(f, ...))
+    if not results[1] then
+      error(results[2], 0)
+    end
+    return table.unpack(results, 2, results.n)
+  end
+end
+
 --- A base tree with changes, resolved; nil if anything is wrong.
 ---@param base {tree: table, document: sak.Document, dir: string}
 ---@param changes sak.Change[]
@@ -127,7 +139,8 @@ end
 ---@return sak.Loaded?
 local function experiment(base, changes, report, files)
   local tree = freeze.copy(base.tree)
-  local job = { report = report, document = base.document, applied = {}, dir = base.dir, files = files }
+  local job = { report = report, document = base.document, applied = {}, dir = base.dir,
+    files = files }
   local before = #report.list
   for _, change in ipairs(changes) do
     local steps, message, help = override.apply(tree, change)
@@ -136,7 +149,8 @@ local function experiment(base, changes, report, files)
     elseif change.at then
       local d = { message = ("%s: %s"):format(change.text, message), help = help }
       local at = change.at.steps
-      d.file, d.line, d.col = change.at.document:locate({ table.unpack(at, 1, at[1] == "grid" and 2 or #at) }, "key")
+      d.file, d.line, d.col = change.at.document:locate({ table.unpack(at, 1, at[1] == "grid" and 2
+        or #at) }, "key")
       report:add(d)
     else
       report:add { message = ("%s: %s"):format(change.shown, message), help = help }
@@ -156,6 +170,9 @@ local function experiment(base, changes, report, files)
     return nil
   end
   checks.complete(resolved)
+  for path, f in pairs(cx.functions) do
+    cx.functions[path] = limited(f)
+  end
   resolved.kind = "experiment"
   local runtime = { threads = resolved.threads }
   resolved.threads = nil
@@ -279,7 +296,8 @@ local function warn_pinned(report, pinned, arms, axes)
       for _, c in ipairs(arm.changes) do
         if ablation.covers(path, c.text) then
           report:add { severity = "warning", path = path,
-            message = ("--set %s pins '%s', which arm '%s' sets"):format(change.text, c.text, arm.name) }
+            message = ("--set %s pins '%s', which arm '%s' sets"):format(change.text, c.text,
+              arm.name) }
         end
       end
     end
@@ -312,6 +330,9 @@ local function load_ablation(loader, report, found, changes, options)
   local raw = freeze.copy(found.tree)
   if inline then raw.base = "inline" end
   local resolved = resolve.value(cx, { t = "spec", family = "ablation" }, raw, {})
+  for _, d in ipairs(cx.derived) do
+    cx.problem(d.steps, "sak.derive is for an experiment's settings, not for an ablation's own")
+  end
   if report:failed() or not resolved then
     return nil
   end
@@ -326,7 +347,8 @@ local function load_ablation(loader, report, found, changes, options)
     resolved.grid[path] = values
   end
   resolved.seeds = options.seeds and host.array(options.seeds) or resolved.seeds
-  local arms, axes = ablation.parts(resolved, found.document, options.axes, function(steps, message, want)
+  local arms, axes = ablation.parts(resolved, found.document, options.axes, function(steps,
+    message, want)
     cx.problem(steps, message, nil, want)
   end)
   local base = base_of(loader, report, found, found.document)
@@ -407,7 +429,8 @@ function config.trial(loaded, values)
   local report, changes = diagnose.report(loaded.report.texts), {}
   for path, value in pairs(values) do
     changes[#changes + 1] =
-      { op = "set", steps = assert(override.path(path)), value = value, origin = "grid", text = path,
+      { op = "set", steps = assert(override.path(path)), value = value, origin = "grid",
+        text = path,
         shown = path }
   end
   table.sort(changes, function(a, b) return a.text < b.text end)

@@ -229,7 +229,8 @@ function diagnose.format(list)
       place = place .. d.line .. ":" .. (d.col and d.col .. ":" or "")
     end
     local help = d.help
-    local head = ("%s%s%s: %s"):format(place, place ~= "" and " " or "", d.severity or "error", d.message)
+    local head = ("%s%s%s: %s"):format(place, place ~= "" and " " or "", d.severity or "error",
+      d.message)
     if help and not d.excerpt then
       head, help = head .. "; " .. help, nil
     end

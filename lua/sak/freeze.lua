@@ -151,7 +151,8 @@ function freeze.func(f, texts, dir)
   end
   local out = {}
   describe(f, texts, { count = 0 }, out)
-  return { ["$lua"] = { file = file, line = info.first, sha256 = host.sha256(table.concat(out, "\n")) } }
+  return { ["$lua"] = { file = file, line = info.first, sha256 = host.sha256(table.concat(out,
+    "\n")) } }
 end
 
 --- Is this a frozen function?

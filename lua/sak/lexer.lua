@@ -125,8 +125,8 @@ function lexer.entries(tokens, brace)
   return entries
 end
 
---- The brace of the table that an expression such as `{…}`, `sak.vit {…}` or `sak.teacher "sam" {…}`
---- opens, and the string before it, if any.
+--- The brace of the table that an expression such as `{…}`, `sak.vit {…}` or `sak.teacher "sam"
+--- {…}` opens, and the string before it, if any.
 ---@param tokens sak.Token[]
 ---@param first integer
 ---@return integer? brace
@@ -139,7 +139,8 @@ function lexer.table_of(tokens, first)
       return i, string
     elseif token.type == "string" then
       string = i
-    elseif not (token.type == "name" or token.text == "." or token.text == "(" or token.text == ")") then
+    elseif not (token.type == "name" or token.text == "." or token.text == "("
+      or token.text == ")") then
       break
     elseif token.type == "name" and (token.text == "function" or token.text == "return") then
       break

@@ -1,5 +1,5 @@
---- Changes to a configuration by path: `--set path=value`, `+path=value`, `~path`, selectors such as
---- `teachers[name=sam].weight=0.5`, and lists of values `path=4,8,16` for grids.
+--- Changes to a configuration by path: `--set path=value`, `+path=value`, `~path`, selectors such
+--- as `teachers[name=sam].weight=0.5`, and lists of values `path=4,8,16` for grids.
 local archs = require "sak.archs"
 local diagnose = require "sak.diagnose"
 local freeze = require "sak.freeze"
@@ -279,7 +279,8 @@ local function selectable(node, key)
   for i, item in ipairs(node) do
     local mark = type(item) == "table" and host.marked(item)
     values[i] = type(item) == "table"
-      and tostring(item[key] or (key == "kind" and mark and mark.kind:match "[^.]*$") or "?") or tostring(item)
+      and tostring(item[key] or (key == "kind" and mark and mark.kind:match "[^.]*$") or "?")
+        or tostring(item)
   end
   return values
 end
@@ -363,8 +364,10 @@ function override.apply(tree, change, root)
         if wanted then
           local values = selectable(node, wanted.key)
           local near = spec.nearest(wanted.value, values)
-          return nil, ("no entry of %s has %s=%s"):format(diagnose.path(steps), wanted.key, wanted.value),
-            near and ("did you mean '%s'?"):format(near) or "there are: " .. table.concat(values, ", ")
+          return nil, ("no entry of %s has %s=%s"):format(diagnose.path(steps), wanted.key,
+            wanted.value),
+            near and ("did you mean '%s'?"):format(near) or "there are: " .. table.concat(values,
+              ", ")
         end
         return nil, "no such path", ("%s is a list: use %s[1] or %s[name=…]"):format(
           diagnose.path(steps), diagnose.path(steps), diagnose.path(steps))
@@ -413,7 +416,8 @@ function override.apply(tree, change, root)
       return nil, ("%s is a function"):format(diagnose.path(steps))
     end
     local parts = with_parts(next_type).t
-    if parts ~= "spec" and parts ~= "list" and parts ~= "map" and parts ~= "size" and parts ~= "range" then
+    if parts ~= "spec" and parts ~= "list" and parts ~= "map" and parts ~= "size"
+      and parts ~= "range" then
       return nil, "no such path", ("%s is a single value"):format(diagnose.path(steps))
     end
     owner = { node = node, key = step }

@@ -152,7 +152,8 @@ function checks.list(cx, type, v, steps)
   elseif (type.min and length < type.min) or (type.max and length > type.max) then
     local wanted = type.min == type.max and tostring(type.min)
       or type.min and length < type.min and "at least " .. type.min or "at most " .. type.max
-    return cx.problem(steps, ("%s must have %s entries, got %d"):format(label(steps), wanted, length))
+    return cx.problem(steps, ("%s must have %s entries, got %d"):format(label(steps), wanted,
+      length))
   end
   local result = host.array {}
   for i = 1, length do
@@ -173,7 +174,8 @@ function checks.map(cx, type, v, steps)
       known = known or key == allowed
     end
     if _G.type(key) ~= "string" then
-      cx.problem(steps, ("%s needs names as keys, got %s"):format(label(steps), diagnose.shown(key)))
+      cx.problem(steps, ("%s needs names as keys, got %s"):format(label(steps),
+        diagnose.shown(key)))
     elseif not known then
       cx.problem(with(steps, key), ("%s: unknown name '%s'"):format(label(steps), key),
         suggestion(key, type.keys), "key")

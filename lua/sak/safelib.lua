@@ -167,7 +167,8 @@ for _, name in ipairs { "find", "match", "gmatch", "gsub" } do
   end
 end
 
--- The environment -----------------------------------------------------------------------------------
+-- The environment
+-- -----------------------------------------------------------------------------------
 
 local function copy(t)
   local result = {}

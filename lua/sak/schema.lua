@@ -31,7 +31,8 @@ schema.models = {
 ---@field default? any
 ---@field required? boolean
 ---@field excludes? string  a sibling that cannot be given as well
----@field shape? boolean  part of an encoder's architecture, which a built-in teacher's recipe decides
+---@field shape? boolean  part of an encoder's architecture, which a built-in teacher's recipe
+---decides
 ---@field runtime? boolean
 
 ---@class sak.Kind
@@ -93,7 +94,8 @@ local function shapes(fields)
   return fields
 end
 
-local levels = { "out_indices", list(int { min = 0 }, { min = 4, max = 4 }), "blocks whose outputs are the four levels, 0-based",
+local levels = { "out_indices", list(int { min = 0 }, { min = 4, max = 4 }),
+  "blocks whose outputs are the four levels, 0-based",
   default = function(n) return n.depth and archs.levels(n.depth) end }
 
 --- The settings of an encoder; a teacher has the same ones without defaults (its file or its recipe
@@ -105,9 +107,11 @@ local function shape(defaults)
     { "depth", int { min = 4 }, "number of blocks", default = d(12) },
     { "heads", int { min = 1 }, "attention heads", default = d(3) },
     { "patch", int { min = 1 }, "side of a patch in pixels", default = d(16) },
-    { "mlp_ratio", number { above = 0 }, "hidden width of a block's MLP over its width", default = 4 },
+    { "mlp_ratio", number { above = 0 },
+      "hidden width of a block's MLP over its width", default = 4 },
     { "qkv_bias", bool, "bias in the fused query-key-value projection", default = true },
-    { "grid", size, "patch grid that the position table was trained on; resampled where it differs" },
+    { "grid", size,
+      "patch grid that the position table was trained on; resampled where it differs" },
     levels,
   }
 end
@@ -132,11 +136,14 @@ local sam_extra = shapes {
 local function swin_fields(required)
   return shapes {
     { "width", int { min = 1 }, "channels of the first stage", default = required and 96 or nil },
-    { "depths", list(int { min = 1 }, { min = 4, max = 4 }), "blocks per stage", default = required and { 2, 2, 6, 2 } or nil },
-    { "heads", list(int { min = 1 }, { min = 4, max = 4 }), "attention heads per stage", default = required and { 3, 6, 12, 24 } or nil },
+    { "depths", list(int { min = 1 }, { min = 4, max = 4 }),
+      "blocks per stage", default = required and { 2, 2, 6, 2 } or nil },
+    { "heads", list(int { min = 1 }, { min = 4, max = 4 }),
+      "attention heads per stage", default = required and { 3, 6, 12, 24 } or nil },
     { "patch", int { min = 1 }, "side of a patch in pixels", default = 4 },
     { "window", int { min = 1 }, "side of an attention window, in tokens", default = 7 },
-    { "mlp_ratio", number { above = 0 }, "hidden width of a block's MLP over its width", default = 4 },
+    { "mlp_ratio", number { above = 0 },
+      "hidden width of a block's MLP over its width", default = 4 },
     { "ln_eps", number { above = 0 }, "epsilon of the layer norms", default = 1e-5 },
   }
 end
@@ -147,7 +154,8 @@ local encoder = family("encoder", { doc = "an image encoder", flat = true, defau
 encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch = "name",
   { "name", choice(of_kind "vit"), "a published architecture, which sets the fields not given" },
   shape(true), vit_extra, weights }
-encoder "sam" { doc = "SAM's image encoder: windowed attention, relative positions (2.2).", arch = "name",
+encoder "sam" { doc = "SAM's image encoder: windowed attention, relative positions (2.2).",
+  arch = "name",
   { "name", choice(of_kind "sam"), "a published architecture, which sets the fields not given" },
   shape(true), sam_extra, weights }
 encoder "swin" { doc = "Swin transformer, a published comparison backbone.", arch = "name",
@@ -160,14 +168,18 @@ local function teacher_fields(kind)
   return {
     { "name", text {}, "what the committee calls it; unique", required = true },
     { "weight", number { min = 0 }, "factor of its part of the distillation loss", default = 1 },
-    { "builtin", choice(schema.builtin_teachers), "trained by sak itself when missing (experiments/teachers/)", excludes = "weights" },
+    { "builtin", choice(schema.builtin_teachers),
+      "trained by sak itself when missing (experiments/teachers/)", excludes = "weights" },
     { "weights", text {}, "file with its weights, or \"random\"", excludes = "builtin" },
     { "arch", choice(of_kind(kind)), "a published architecture, which sets the fields not given" },
     { "size", size, "size the image is resized to before it; the student's size if not given" },
-    { "pad", choice { "none", "long_side", "crop" }, "none: resize; long_side: resize by the long side and zero-pad (published SAM); crop: likewise, padded features cut away",
+    { "pad", choice { "none", "long_side", "crop" },
+      "none: resize; long_side: resize by the long side and zero-pad (published SAM); crop: likewise, padded features cut away",
       default = "none" },
-    { "mean", list(number {}, { min = 3, max = 3 }), "subtracted from an image in 0…1", default = { 0.485, 0.456, 0.406 } },
-    { "std", list(number { above = 0 }, { min = 3, max = 3 }), "it is then divided by", default = { 0.229, 0.224, 0.225 } },
+    { "mean", list(number {}, { min = 3, max = 3 }),
+      "subtracted from an image in 0…1", default = { 0.485, 0.456, 0.406 } },
+    { "std", list(number { above = 0 }, { min = 3, max = 3 }),
+      "it is then divided by", default = { 0.229, 0.224, 0.225 } },
   }
 end
 
@@ -182,16 +194,22 @@ end
 
 local teacher = family("teacher",
   { doc = "a frozen teacher", curried = true, default = "vit", prepare = prepare_teacher })
-teacher "vit" { doc = "A vision transformer as teacher.", arch = "arch", teacher_fields "vit", shape(false), vit_extra }
-teacher "sam" { doc = "SAM's image encoder as teacher.", arch = "arch", teacher_fields "sam", shape(false), sam_extra }
-teacher "swin" { doc = "A Swin transformer as teacher.", arch = "arch", teacher_fields "swin", swin_fields(false) }
+teacher "vit" { doc = "A vision transformer as teacher.", arch = "arch", teacher_fields "vit",
+  shape(false), vit_extra }
+teacher "sam" { doc = "SAM's image encoder as teacher.", arch = "arch", teacher_fields "sam",
+  shape(false), sam_extra }
+teacher "swin" { doc = "A Swin transformer as teacher.", arch = "arch", teacher_fields "swin",
+  swin_fields(false) }
 
 -- Data --------------------------------------------------------------------------------------------
 
 local data_fields = {
-  { "fraction", number { above = 0, max = 1 }, "part of the training images that is used", default = 1 },
-  { "mean", list(number {}, { min = 3, max = 3 }), "subtracted from an image in 0…1", default = { 0.485, 0.456, 0.406 } },
-  { "std", list(number { above = 0 }, { min = 3, max = 3 }), "it is then divided by", default = { 0.229, 0.224, 0.225 } },
+  { "fraction", number { above = 0, max = 1 },
+    "part of the training images that is used", default = 1 },
+  { "mean", list(number {}, { min = 3, max = 3 }),
+    "subtracted from an image in 0…1", default = { 0.485, 0.456, 0.406 } },
+  { "std", list(number { above = 0 }, { min = 3, max = 3 }),
+    "it is then divided by", default = { 0.229, 0.224, 0.225 } },
 }
 local data = family("data", { doc = "images and labels" })
 data "rooms" { doc = "Built-in procedural indoor scenes with exact labels for all tasks.",
@@ -205,7 +223,8 @@ data "folder" { doc = "A folder in the NYUD layout: images/, segmentation/, dept
   { "train", text {}, "list of training images in gt_sets/", default = "train" },
   { "val", text {}, "list of validation images in gt_sets/", default = "val" },
   { "size", size, "image size the student sees", required = true },
-  { "classes", int { min = 2 }, "semseg classes; counted from the folder's classes.txt if not given" },
+  { "classes", int { min = 2 },
+    "semseg classes; counted from the folder's classes.txt if not given" },
   { "parts", int { min = 2 }, "human-part classes, background included" },
   { "depth_max", number { above = 0 }, "depths beyond it (metres) are not scored", default = 80 },
   data_fields }
@@ -214,15 +233,19 @@ data "folder" { doc = "A folder in the NYUD layout: images/, segmentation/, dept
 
 local adapter = family("adapter", { doc = "an adapter" })
 adapter "bottleneck" { doc = "A(x) = x + s (W_up GELU(W_down x + b) + b'), the published adapter.",
-  { "down_ratio", int { min = 1 }, "rank = width / down_ratio, rounded down", default = 4, excludes = "rank" },
-  { "rank", int { min = 1 }, "width of the bottleneck, instead of down_ratio", excludes = "down_ratio" },
+  { "down_ratio", int { min = 1 },
+    "rank = width / down_ratio, rounded down", default = 4, excludes = "rank" },
+  { "rank", int { min = 1 },
+    "width of the bottleneck, instead of down_ratio", excludes = "down_ratio" },
   { "scale_init", number {}, "start of the learned scale s", default = 1 } }
 
-local temperature = { "temperature", number { above = 0 }, "logits are divided by it before the softmax", default = 1 }
+local temperature = { "temperature", number { above = 0 },
+  "logits are divided by it before the softmax", default = 1 }
 local router = family("router", { doc = "a router" })
 router "mor" { doc = "Published router: one weight per image and expert.",
   { "noisy", bool, "noisy gating in training", default = false },
-  { "noise", choice { "token", "image" }, "token: noise per token, as published; image: per image", default = "token" },
+  { "noise", choice { "token", "image" },
+    "token: noise per token, as published; image: per image", default = "token" },
   temperature }
 router "sum" { doc = "No router: stem and experts are added; shared by all tasks." }
 router "token" { doc = "One weight per token and expert.", temperature }
@@ -233,22 +256,28 @@ router "static" { doc = "Learned weights that do not depend on the input.", temp
 local head = family("head", { doc = "a task head" })
 head "fusion" { doc = "Published head: per level linear, resize to a quarter, 3x3 conv, BatchNorm, GELU, 1x1 conv, resize.",
   { "bn_eps", number { above = 0 }, "epsilon of the batch norm", default = 1e-5 },
-  { "bn_momentum", number { above = 0, max = 1 }, "share of a batch in the running statistics", default = 0.1 } }
+  { "bn_momentum", number { above = 0, max = 1 },
+    "share of a batch in the running statistics", default = 0.1 } }
 
 local lora = family("lora", { doc = "LoRA on the stem", single = true })
 lora "lora" { doc = "Low-rank updates of the stem in stage 1; stage 2 trains the stem fully.",
   { "rank", int { min = 1 }, "rank of the update", default = 8 },
   { "alpha", number { above = 0 }, "scale is alpha / rank", default = 16 },
-  { "targets", list(choice { "qkv", "proj", "fc1", "fc2" }, { min = 1 }), "linear maps that get one", default = { "qkv", "proj" } } }
+  { "targets", list(choice { "qkv", "proj", "fc1", "fc2" }, { min = 1 }),
+    "linear maps that get one", default = { "qkv", "proj" } } }
 
 local student = family("student", { doc = "the student", single = true, flat = true })
 student "student" { doc = "Stem, adapter paths, aligners, routers and heads (sak-method.md, section 3).",
   { "stem", spec "encoder", "the encoder everything shares" },
-  { "adapter", spec("adapter", { fn = "function(x, i) -> tensor: token features after block i" }), "adapter of the teachers' paths", default = {} },
-  { "aligner", either(choice { "auto" }, bool), "linear maps to the teachers' widths; auto: where widths differ", default = "auto" },
-  { "router", spec("router", { fn = "function(stem, experts) -> tensor" }), "mixes stem and paths, per task and level", default = {} },
+  { "adapter", spec("adapter", { fn = "function(x, i) -> tensor: token features after block i" }),
+    "adapter of the teachers' paths", default = {} },
+  { "aligner", either(choice { "auto" }, bool),
+    "linear maps to the teachers' widths; auto: where widths differ", default = "auto" },
+  { "router", spec("router", { fn = "function(stem, experts) -> tensor" }),
+    "mixes stem and paths, per task and level", default = {} },
   { "tasks", list(choice(schema.tasks)), "what it predicts", default = {} },
-  { "head", spec("head", { fn = "function(levels, task) -> tensor" }), "from four mixed levels to pixels", default = {} },
+  { "head", spec("head", { fn = "function(levels, task) -> tensor" }),
+    "from four mixed levels to pixels", default = {} },
   { "freeze_vit", bool, "do not train the stem", default = false },
   { "freeze", bool, "train only routers and heads", default = false },
   { "lora", either(off, spec "lora"), "LoRA on the stem in stage 1", default = false } }
@@ -257,7 +286,8 @@ student "student" { doc = "Stem, adapter paths, aligners, routers and heads (sak
 
 local adam_fields = {
   { "lr", number { above = 0 }, "learning rate", default = 1e-3 },
-  { "betas", list(number { min = 0, max = 1 }, { min = 2, max = 2 }), "decay of the two moments", default = { 0.9, 0.999 } },
+  { "betas", list(number { min = 0, max = 1 }, { min = 2, max = 2 }),
+    "decay of the two moments", default = { 0.9, 0.999 } },
   { "eps", number { above = 0 }, "added to the root of the second moment", default = 1e-8 },
 }
 local optim = family("optim", { doc = "an optimiser", flat = true })
@@ -283,10 +313,13 @@ schedule "constant" { doc = "The optimiser's rate throughout." }
 
 local augment = family("augment", { doc = "augmentation", single = true, flat = true })
 augment "augment" { doc = "What happens to training images, in this order (sak-method.md, section 5).",
-  { "resized_crop", either(off, range { above = 0, max = 1 }), "crop of this share of the area, resized to the input size", default = false },
-  { "scale", either(off, range { above = 0 }), "random scaling; depth is divided by the factor", default = false },
+  { "resized_crop", either(off, range { above = 0, max = 1 }),
+    "crop of this share of the area, resized to the input size", default = false },
+  { "scale", either(off, range { above = 0 }),
+    "random scaling; depth is divided by the factor", default = false },
   { "crop", bool, "random crop to the input size", default = false },
-  { "max_class", number { above = 0, max = 1 }, "a crop is redrawn while one class fills this share", default = 0.75 },
+  { "max_class", number { above = 0, max = 1 },
+    "a crop is redrawn while one class fills this share", default = 0.75 },
   { "flip", number { min = 0, max = 1 }, "probability of a mirror image", default = 0.5 },
   { "photometric", bool, "brightness, contrast, saturation, hue", default = false } }
 
@@ -294,42 +327,55 @@ augment "augment" { doc = "What happens to training images, in this order (sak-m
 
 local function stage_fields(d)
   return {
-    { "name", text {}, "what its metrics are filed under; the kind if not given", default = d.name },
+    { "name", text {},
+      "what its metrics are filed under; the kind if not given", default = d.name },
     { "epochs", number { above = 0 }, "passes over the training images", excludes = "iterations" },
     { "iterations", int { min = 1 }, "optimiser steps, instead of epochs", excludes = "epochs" },
     { "batch", int { min = 1 }, "images per step", default = d.batch },
     { "optim", spec "optim", "optimiser", default = d.optim },
     { "schedule", spec "schedule", "learning-rate schedule", default = d.schedule },
-    { "clip", either(off, number { above = 0 }), "largest global gradient norm; false: no limit", default = d.clip or false },
-    { "augment", either(off, spec "augment"), "augmentation of training images", default = d.augment },
+    { "clip", either(off, number { above = 0 }),
+      "largest global gradient norm; false: no limit", default = d.clip or false },
+    { "augment", either(off, spec "augment"),
+      "augmentation of training images", default = d.augment },
     { "data", spec "data", "images of this stage, if not the experiment's" },
   }
 end
 
-local distill_loss = either(choice { "cos+l1", "cos", "l2" }, fn "function(student, teacher) -> scalar tensor")
+local distill_loss = either(choice { "cos+l1", "cos", "l2" },
+  fn "function(student, teacher) -> scalar tensor")
 local stage1 = { kind = "adamw", lr = 1e-3, weight_decay = 0.01 }
 local stage2 = { kind = "adamw", lr = 2e-5, weight_decay = 1e-6 }
 local crop_flip = { resized_crop = { 0.08, 1 }, flip = 0.5 }
 local published2 = { scale = { 0.5, 2 }, crop = true, flip = 0.5, photometric = true }
-local teacher_weights = { "teachers", map(number { min = 0 }), "weight per teacher; the teacher's own weight if not given", default = {} }
-local task_weights = { "weights", map(number { min = 0 }, schema.tasks), "weight per task loss", default = {} }
+local teacher_weights = { "teachers", map(number { min = 0 }),
+  "weight per teacher; the teacher's own weight if not given", default = {} }
+local task_weights = { "weights", map(number { min = 0 }, schema.tasks),
+  "weight per task loss", default = {} }
 
 local stage = family("stage", { doc = "a stage", flat = true })
 stage "distill" { doc = "Stage 1: distillation only, unlabelled images.",
-  stage_fields { name = "distill", batch = 16, optim = stage1, schedule = { kind = "cosine", warmup = 2 }, augment = crop_flip },
+  stage_fields { name = "distill", batch = 16, optim = stage1, schedule = { kind = "cosine",
+    warmup = 2 }, augment = crop_flip },
   { "loss", distill_loss, "per teacher and level", default = "cos+l1" }, teacher_weights }
 stage "multitask" { doc = "Stage 2: task losses and alpha times the distillation loss.",
-  stage_fields { name = "multitask", batch = 16, optim = stage2, schedule = { kind = "poly" }, clip = 10, augment = published2 },
+  stage_fields { name = "multitask", batch = 16, optim = stage2, schedule = { kind = "poly" },
+    clip = 10, augment = published2 },
   { "alpha", number { min = 0 }, "weight of the distillation loss; 0: none", default = 1 },
-  { "loss", distill_loss, "distillation loss, per teacher and level", default = "cos+l1" }, teacher_weights,
+  { "loss", distill_loss,
+    "distillation loss, per teacher and level", default = "cos+l1" }, teacher_weights,
   task_weights,
-  { "losses", map(fn "function(prediction, label) -> scalar tensor", schema.tasks), "task losses of your own", default = {} } }
+  { "losses", map(fn "function(prediction, label) -> scalar tensor", schema.tasks),
+    "task losses of your own", default = {} } }
 stage "probe" { doc = "Heads on frozen features: what a representation already knows.",
-  stage_fields { name = "probe", batch = 16, optim = stage1, schedule = { kind = "poly" }, clip = 10, augment = published2 },
+  stage_fields { name = "probe", batch = 16, optim = stage1, schedule = { kind = "poly" },
+    clip = 10, augment = published2 },
   task_weights }
 stage "pretrain" { doc = "Trains the stem alone; how the built-in teachers are made.",
-  stage_fields { name = "pretrain", batch = 64, optim = { kind = "adamw", lr = 1e-3, weight_decay = 0.05 },
-    schedule = { kind = "cosine", warmup = 1 }, augment = { resized_crop = { 0.4, 1 }, flip = 0.5, photometric = true } },
+  stage_fields { name = "pretrain", batch = 64, optim = { kind = "adamw", lr = 1e-3,
+    weight_decay = 0.05 },
+    schedule = { kind = "cosine", warmup = 1 }, augment = { resized_crop = { 0.4, 1 }, flip = 0.5,
+      photometric = true } },
   { "objective", spec "objective", "what it learns from", required = true } }
 
 local objective = family("objective", { doc = "a pretraining objective" })
@@ -342,7 +388,8 @@ objective "dino" { doc = "Self-distillation without labels (DINO's paradigm).",
   { "dim", int { min = 1 }, "prototypes", default = 512 },
   { "hidden", int { min = 1 }, "hidden width of the projection head", default = 256 },
   { "student_temperature", number { above = 0 }, "of the student's softmax", default = 0.1 },
-  { "teacher_temperature", number { above = 0 }, "of the averaged teacher's softmax", default = 0.04 },
+  { "teacher_temperature", number { above = 0 },
+    "of the averaged teacher's softmax", default = 0.04 },
   { "momentum", number { min = 0, max = 1 }, "of the averaged teacher", default = 0.996 },
   { "center_momentum", number { min = 0, max = 1 }, "of the centre", default = 0.9 },
   { "patch_weight", number { min = 0 }, "weight of the masked-patch term (iBOT)", default = 1 },
@@ -355,11 +402,14 @@ objective "mask" { doc = "Class-agnostic masks from point prompts (SAM's paradig
 
 local evaluation = family("eval", { doc = "evaluation", single = true, flat = true })
 evaluation "eval" { doc = "When and how predictions are scored.",
-  { "every", int { min = 0 }, "steps between evaluations; 0: only at the end of a stage", default = 0 },
+  { "every", int { min = 0 },
+    "steps between evaluations; 0: only at the end of a stage", default = 0 },
   { "batch", int { min = 1 }, "images at once", default = 16 },
   { "images", int { min = 0 }, "validation images on the prediction sheets", default = 8 },
-  { "edge_protocol", choice { "plain", "seism" }, "how edges are scored (sak-method.md, section 6)", default = "plain" },
-  { "edge_max_dist", number { above = 0 }, "matching radius over the image diagonal", default = 0.011 } }
+  { "edge_protocol", choice { "plain", "seism" },
+    "how edges are scored (sak-method.md, section 6)", default = "plain" },
+  { "edge_max_dist", number { above = 0 },
+    "matching radius over the image diagonal", default = 0.011 } }
 
 local experiment = family("experiment", { doc = "an experiment", single = true, curried = true })
 experiment "experiment" { doc = "Data, teachers, student and the stages that train it.",
@@ -389,10 +439,13 @@ local ablation = family("ablation", { doc = "an ablation", single = true, currie
 ablation "ablation" { doc = "Arms x grid x seeds of a base experiment.",
   { "name", text {}, "what it is called", required = true },
   { "question", text {}, "what it answers; heads the report" },
-  { "base", either(text {}, spec "experiment"), "the experiment that is varied: its file, or itself", required = true },
-  { "arms", list(spec "arm"), "things compared; the first is the reference", default = { { name = "base" } } },
+  { "base", either(text {}, spec "experiment"),
+    "the experiment that is varied: its file, or itself", required = true },
+  { "arms", list(spec "arm"),
+    "things compared; the first is the reference", default = { { name = "base" } } },
   { "grid", map(list(any, { min = 1 })), "values to cross with the arms, by path", default = {} },
-  { "seeds", list(int { min = 0 }, { min = 1 }), "one run each, paired across arms", default = { 0 } },
+  { "seeds", list(int { min = 0 }, { min = 1 }),
+    "one run each, paired across arms", default = { 0 } },
   { "objective", spec "objective_metric", "what decides", default = {} },
   { "threads", int { min = 1 }, "worker threads of one run", runtime = true } }
 

@@ -19,7 +19,8 @@ function spec.nearest(word, words)
       for j = 1, #other do
         local same = word:byte(i) == other:byte(j)
         local d = math.min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (same and 0 or 1))
-        if i > 1 and j > 1 and word:byte(i) == other:byte(j - 1) and word:byte(i - 1) == other:byte(j) then
+        if i > 1 and j > 1 and word:byte(i) == other:byte(j - 1)
+          and word:byte(i - 1) == other:byte(j) then
           d = math.min(d, before[j - 2] + 1)
         end
         current[j] = d
@@ -112,7 +113,8 @@ function spec.constructors()
         sak[kind] = plain(family.name .. "." .. kind, kind)
       end
     elseif family.single then
-      sak[family.order[1]] = sak[family.order[1]] or plain(name .. "." .. family.order[1], family.order[1])
+      sak[family.order[1]] = sak[family.order[1]] or plain(name .. "." .. family.order[1],
+        family.order[1])
     else
       local group = {}
       for _, kind in ipairs(family.order) do

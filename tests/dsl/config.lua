@@ -98,6 +98,16 @@ test("functions are told apart by their text and by what they captured", functio
     ~= hash("function(s) return h(s) end", helper:format(2)))
 end)
 
+test("a script's function stays under the limits when it is called later", function()
+  local c = loads(small { student = with_router:format "function(n) if n == 1 then while true do end end return os end" })
+  local ok, message = pcall(c.functions["student.router"], 1)
+  equal(ok, false)
+  contains(message, "x.lua:6: the script does too much work")
+  ok, message = pcall(c.functions["student.router"], 2)
+  equal(ok, false)
+  contains(message, "x.lua:6: 'os' is not available to scripts")
+end)
+
 test("losses, adapters and heads can be functions too", function()
   local c = loads(small {
     student = [[sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 }, tasks = { "depth" },

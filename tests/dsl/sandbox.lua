@@ -71,7 +71,7 @@ test("hostile scripts end with a message, and quickly", function()
     if not text:find(case[2], 1, true) then
       error(("%s\nsays %s\nbut should say %s"):format(case[1]:sub(1, 200), text, case[2]))
     end
-    assert(os.clock() - started < 8, case[1] .. " takes too long")
+    assert(os.clock() - started < 20, case[1] .. " takes too long")
   end
   host.note = note
 end)
