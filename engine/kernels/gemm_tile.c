@@ -114,6 +114,7 @@ TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, 
 
 #define NAME(f) f##_avx2
 #define TILE_ROWS 6
+#define EACH_ROW(do) do(0) do(1) do(2) do(3) do(4) do(5)
 #define STRIPE 8
 #include "kernels/gemm_tile.inc"
 
@@ -131,6 +132,7 @@ TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, 
 #undef STORE_SOME
 #undef MASK_OF
 #undef TILE_ROWS
+#undef EACH_ROW
 #undef STRIPE
 
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")))
@@ -160,6 +162,8 @@ TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, 
 #define MASK_OF(n) ((MASK)((1u << (n)) - 1))
 #define NAME(f) f##_avx512
 #define TILE_ROWS 14
+#define EACH_ROW(do)                                                                               \
+    do(0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11) do(12) do(13)
 #define STRIPE 16
 #include "kernels/gemm_tile.inc"
 
