@@ -51,7 +51,7 @@ static sak_sample make_noise(unsigned seed, int H, int W)
     return s;
 }
 
-/* --- photometric ------------------------------------------------------------------------------- */
+/* --- photometric --------------------------------------------------------------------- */
 
 static long round_even(double x)
 {
@@ -90,12 +90,14 @@ static void textbook_hsv(const uint8_t *rgb, double out[2])
 
 /* The sector table of HSV -> RGB in units of 1/7650, rounded down as OpenCV's vector path does.
  * (OpenCV 4.6 itself equals this but for 0.7% of the values, whose whole numbers it misses by its
- * float error, and the last pixels of a row, which it rounds; its RGB -> HSV equals ours throughout.) */
+ * float error, and the last pixels of a row, which it rounds; its RGB -> HSV is the same.) */
 static void reference_rgb(const uint8_t *hsv, int out[3])
 {
-    static const int sector[6][3] = {{0, 3, 1}, {2, 0, 1}, {1, 0, 3}, {1, 2, 0}, {3, 1, 0}, {0, 1, 2}};
+    static const int sector[6][3] = {{0, 3, 1}, {2, 0, 1}, {1, 0, 3},
+                                     {1, 2, 0}, {3, 1, 0}, {0, 1, 2}};
     const int s = hsv[1], v = hsv[2], f = hsv[0] % 30;
-    const int tab[4] = {7650 * v, v * (7650 - 30 * s), v * (7650 - s * f), v * (7650 - s * (30 - f))};
+    const int tab[4] = {7650 * v, v * (7650 - 30 * s), v * (7650 - s * f),
+                        v * (7650 - s * (30 - f))};
     for (int c = 0; c < 3; c++)
         out[c] = tab[sector[hsv[0] / 30][c]] / 7650;
 }
@@ -250,7 +252,7 @@ static void each_distortion_comes_half_the_time_and_within_its_range(void **stat
     assert_false(none.brightness || none.contrast || none.saturation || none.hue || none.grey);
 }
 
-/* --- geometry ---------------------------------------------------------------------------------- */
+/* --- geometry ------------------------------------------------------------------------ */
 
 /* A random geometry over an image, covering enlarging, shrinking, windows, parts and flips. */
 static sak_geometry draw_geometry(sak_rng *r, int H, int W, int out_H, int out_W)
@@ -354,7 +356,8 @@ static void flipping_twice_changes_nothing_and_once_mirrors_normals(void **state
     assert_memory_equal(in.normals, twice.normals, 3 * sizeof(float) * H * W);
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++) {
-            const float *n = in.normals + 3 * (y * W + x), *m = once.normals + 3 * (y * W + W - 1 - x);
+            const float *n = in.normals + 3 * (y * W + x),
+                        *m = once.normals + 3 * (y * W + W - 1 - x);
             assert_true(m[0] == -n[0] && m[1] == n[1] && m[2] == n[2]);
             assert_int_equal(once.parts[y * W + W - 1 - x], in.parts[y * W + x]);
         }
@@ -390,8 +393,7 @@ static void evaluation_pads_centrally_with_the_value_of_each_label(void **state)
             assert_true(v.s.depth[at] == (inside ? in.depth[from] : 255)); /* 0, then ignored */
             for (int c = 0; c < 3; c++) {
                 assert_true(v.s.normals[3 * at + c] == (inside ? in.normals[3 * from + c] : 255));
-                const double want =
-                    inside ? (in.rgb[3 * from + c] / 255.0 - mean[c]) / std[c] : 0;
+                const double want = inside ? (in.rgb[3 * from + c] / 255.0 - mean[c]) / std[c] : 0;
                 assert_true(inside ? fabs(image[3 * at + c] - want) < 1e-6
                                    : image[3 * at + c] == 0);
             }
@@ -418,7 +420,7 @@ static void evaluation_crops_the_centre_of_a_larger_image(void **state)
     sak_sample_close(&out);
 }
 
-/* --- ignore rules ------------------------------------------------------------------------------ */
+/* --- ignore rules -------------------------------------------------------------------- */
 
 static void ignore_rules_mark_what_carries_no_label(void **state)
 {
@@ -444,7 +446,7 @@ static void ignore_rules_mark_what_carries_no_label(void **state)
     assert_memory_equal(some, ((uint8_t[]){0, 255, 3, 0}), 4);
 }
 
-/* --- the chain --------------------------------------------------------------------------------- */
+/* --- the chain ----------------------------------------------------------------------- */
 
 static void scaling_divides_depth_by_the_factor_and_shows_more_or_less(void **state)
 {
@@ -454,8 +456,8 @@ static void scaling_divides_depth_by_the_factor_and_shows_more_or_less(void **st
     sak_sample in = make(SAK_HAS_IMAGE | SAK_HAS_DEPTH, N, N), out = {0};
     for (int i = 0; i < N * N; i++)
         in.depth[i] = 2;
-    const sak_augment a = {.H = N, .W = N, .train = true, .scale_lo = 0.5, .scale_hi = 2,
-                           .random_crop = true};
+    const sak_augment a = {
+        .H = N, .W = N, .train = true, .scale_lo = 0.5, .scale_hi = 2, .random_crop = true};
     double lowest = 9, highest = 0;
     for (int i = 0; i < 400; i++) {
         must(sak_augment_sample(&a, 1, 0, i, 0, &in, &out, &err), &err);
@@ -522,8 +524,13 @@ static void check_alignment(const sak_augment *a)
 static void labels_stay_on_their_pixels_through_scale_crop_and_flip(void **state)
 {
     (void)state;
-    check_alignment(&(sak_augment){.H = 60, .W = 80, .train = true, .scale_lo = 0.5, .scale_hi = 2,
-                                   .random_crop = true, .flip = 0.5});
+    check_alignment(&(sak_augment){.H = 60,
+                                   .W = 80,
+                                   .train = true,
+                                   .scale_lo = 0.5,
+                                   .scale_hi = 2,
+                                   .random_crop = true,
+                                   .flip = 0.5});
 }
 
 static void labels_stay_on_their_pixels_through_resized_crops(void **state)
@@ -545,7 +552,7 @@ static double fill_of(const sak_sample *s)
     return total ? (double)top / total : 1;
 }
 
-/* The left two thirds are one class.  A crop drawn once would be filled by it about half the time. */
+/* The left two thirds are one class: a crop drawn once would be filled by it half the time. */
 static void crops_filled_by_one_class_are_redrawn(void **state)
 {
     (void)state;
@@ -640,8 +647,14 @@ static void a_view_depends_on_seed_epoch_index_and_view_and_on_nothing_else(void
     enum { H = 24, W = 30 };
     sak_error err = {0};
     sak_sample in = make_noise(11, H, W), first = {0}, other = {0};
-    const sak_augment a = {.H = H, .W = W, .train = true, .scale_lo = 0.5, .scale_hi = 2,
-                           .random_crop = true, .flip = 0.5, .photometric = true,
+    const sak_augment a = {.H = H,
+                           .W = W,
+                           .train = true,
+                           .scale_lo = 0.5,
+                           .scale_hi = 2,
+                           .random_crop = true,
+                           .flip = 0.5,
+                           .photometric = true,
                            .greyscale = true};
     must(sak_augment_sample(&a, 1, 2, 3, 0, &in, &first, &err), &err);
     const int64_t key[][4] = {{1, 2, 3, 0}, {2, 2, 3, 0}, {1, 3, 3, 0}, {1, 2, 4, 0}, {1, 2, 3, 1}};

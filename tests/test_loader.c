@@ -34,7 +34,7 @@ static int instance_at(int x, int y)
     return y < 4 && x == 0 ? 200 : x / 9 + 4 * (y / 8);
 }
 
-/* --- a dataset that can be slow, and broken in places -------------------------------------------- */
+/* --- a dataset that can be slow, and broken in places -------------------------------- */
 
 static struct {
     atomic_int reads;
@@ -84,7 +84,12 @@ static sak_dataset make_dataset(int64_t count)
     fake.lacking = fake.slow = -1;
     for (int i = 0; i < 4; i++)
         fake.broken[i] = -1;
-    return (sak_dataset){.name = "fake", .has = HAS, .H = H, .W = W, .count = count, .classes = 8,
+    return (sak_dataset){.name = "fake",
+                         .has = HAS,
+                         .H = H,
+                         .W = W,
+                         .count = count,
+                         .classes = 8,
                          .read = read_fake};
 }
 
@@ -92,8 +97,14 @@ static sak_loader_spec make_spec(const sak_dataset *d, int64_t batch)
 {
     return (sak_loader_spec){
         .data = d,
-        .augment = {.H = 16, .W = 24, .train = true, .scale_lo = 0.5, .scale_hi = 2,
-                    .random_crop = true, .flip = 0.5, .photometric = true},
+        .augment = {.H = 16,
+                    .W = 24,
+                    .train = true,
+                    .scale_lo = 0.5,
+                    .scale_hi = 2,
+                    .random_crop = true,
+                    .flip = 0.5,
+                    .photometric = true},
         .batch = batch,
         .seed = 42,
         .shuffle = true,
@@ -103,7 +114,7 @@ static sak_loader_spec make_spec(const sak_dataset *d, int64_t batch)
     };
 }
 
-static const char *const fields[] = {"image",  "image2",      "semseg",  "edge",  "depth",
+static const char *const fields[] = {"image",   "image2", "semseg",      "edge",    "depth",
                                      "normals", "prompt", "prompt_mask", "caption", "index"};
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
@@ -143,7 +154,7 @@ static const sak_batch *must_next(sak_loader *l)
     return b;
 }
 
-/* --- order and determinism --------------------------------------------------------------------- */
+/* --- order and determinism ----------------------------------------------------------- */
 
 static void batches_do_not_depend_on_threads_or_cache(void **state)
 {
@@ -252,7 +263,7 @@ static void seeking_shows_what_would_have_come(void **state)
     sak_loader_close(l);
 }
 
-/* --- content ----------------------------------------------------------------------------------- */
+/* --- content ------------------------------------------------------------------------- */
 
 static void a_batch_holds_what_one_augmented_sample_shows(void **state)
 {
@@ -309,11 +320,11 @@ static void fields_have_the_shapes_that_the_header_states(void **state)
     const struct {
         const char *field;
         sak_shape shape;
-    } want[] = {{"image", SAK_SHAPE(2, 16, 24, 3)},   {"image2", SAK_SHAPE(2, 16, 24, 3)},
-                {"semseg", SAK_SHAPE(2, 16, 24)},     {"edge", SAK_SHAPE(2, 16, 24, 1)},
-                {"depth", SAK_SHAPE(2, 16, 24, 1)},   {"normals", SAK_SHAPE(2, 16, 24, 3)},
-                {"prompt", SAK_SHAPE(2, 3, 6)},       {"prompt_mask", SAK_SHAPE(2, 4, 6, 3)},
-                {"caption", SAK_SHAPE(2, 32)},        {"index", SAK_SHAPE(2, 1)}};
+    } want[] = {{"image", SAK_SHAPE(2, 16, 24, 3)}, {"image2", SAK_SHAPE(2, 16, 24, 3)},
+                {"semseg", SAK_SHAPE(2, 16, 24)},   {"edge", SAK_SHAPE(2, 16, 24, 1)},
+                {"depth", SAK_SHAPE(2, 16, 24, 1)}, {"normals", SAK_SHAPE(2, 16, 24, 3)},
+                {"prompt", SAK_SHAPE(2, 3, 6)},     {"prompt_mask", SAK_SHAPE(2, 4, 6, 3)},
+                {"caption", SAK_SHAPE(2, 32)},      {"index", SAK_SHAPE(2, 1)}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         sak_error err = {0};
         sak_shape s;
@@ -382,7 +393,7 @@ static void prompts_lie_in_the_instance_that_their_mask_shows(void **state)
     sak_loader_close(l);
 }
 
-/* --- cache and errors -------------------------------------------------------------------------- */
+/* --- cache and errors ---------------------------------------------------------------- */
 
 static void the_cache_reads_each_sample_once_within_its_bounds(void **state)
 {
@@ -440,8 +451,7 @@ static void an_unreadable_sample_stops_the_batch_with_its_name(void **state)
             (void)must_next(l);
         for (int again = 0; again < 2; again++) {
             assert_int_equal(sak_loader_next(l, &b, &err), SAK_EFORMAT);
-            assert_string_equal(err.msg,
-                                "fake: sample 6 'picture-6': the file ends in the middle");
+            assert_string_equal(err.msg, "fake: sample 6 'picture-6': the file ends in the middle");
             assert_null(b);
         }
         must(sak_loader_seek(l, 4, &err), &err);

@@ -17,8 +17,8 @@ static bool scales(const sak_augment *a)
 sak_status sak_augment_check(const sak_augment *a, sak_error *err)
 {
     if (a->H < 1 || a->W < 1 || a->H > MAX_SIDE || a->W > MAX_SIDE)
-        return SAK_FAIL(err, SAK_EINVAL, "augment: output size %d x %d is not within 1 … %d",
-                        a->H, a->W, MAX_SIDE);
+        return SAK_FAIL(err, SAK_EINVAL, "augment: output size %d x %d is not within 1 … %d", a->H,
+                        a->W, MAX_SIDE);
     if (!(a->depth_max >= 0))
         return SAK_FAIL(err, SAK_EINVAL, "augment: depth_max must be >= 0, got %g", a->depth_max);
     if (!a->train)
@@ -85,8 +85,8 @@ static void draw_resized_crop(sak_geometry *g, const sak_augment *a, sak_rng *r)
     g->depth_divisor = sqrt((double)g->rw / g->sw * ((double)g->rh / g->sh));
 }
 
-static sak_status draw_crop(sak_geometry *g, const sak_sample *in, sak_rng *r,
-                            sak_scratch *scratch, sak_error *err)
+static sak_status draw_crop(sak_geometry *g, const sak_sample *in, sak_rng *r, sak_scratch *scratch,
+                            sak_error *err)
 {
     const int mx = g->rw - g->w, my = g->rh - g->h;
     if (mx == 0 && my == 0)
@@ -141,7 +141,7 @@ sak_status sak_augment_view(const sak_augment *a, uint64_t seed, int64_t epoch, 
     memcpy(out->s.caption, in->caption, sizeof out->s.caption);
     memcpy(out->s.id, in->id, sizeof out->s.id);
 
-    /* What takes a fixed number of draws comes first: the crop's redraws then shift nothing else. */
+    /* What takes a fixed number of draws comes first: the crop's redraws then shift nothing. */
     sak_rng r = open_stream(seed, epoch, index, view);
     const double u_scale = sak_rng_uniform(&r), u_flip = sak_rng_uniform(&r);
     const sak_photometric p =

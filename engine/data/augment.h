@@ -51,24 +51,24 @@ typedef struct sak_photometric {
     bool brightness, contrast, saturation, hue;
     bool contrast_first; /* before the HSV part */
     bool grey;
-    float beta;       /* brightness: v + beta */
-    float alpha;      /* contrast: v * alpha */
-    float saturate;   /* S * saturate */
-    int shift;        /* H + shift (mod 180), |shift| < 180 */
+    float beta;     /* brightness: v + beta */
+    float alpha;    /* contrast: v * alpha */
+    float saturate; /* S * saturate */
+    int shift;      /* H + shift (mod 180), |shift| < 180 */
 } sak_photometric;
 
 sak_photometric sak_photometric_draw(sak_rng *r, bool distort, bool grey);
 /* Rows of n pixels (R, G, B bytes), `stride` bytes apart. */
 void sak_photometric_apply(const sak_photometric *p, uint8_t *rgb, int n, int rows, size_t stride);
-/* At a level that this CPU supports (the above takes the best); the result is the same.  For tests. */
+/* At a given level that this CPU supports, for tests; the above takes the best, the bits agree. */
 void sak_photometric_apply_at(sak_isa isa, const sak_photometric *p, uint8_t *rgb, int n, int rows,
                               size_t stride);
 /* OpenCV's 8-bit conventions: H 0 … 179 (2 degrees each), S and V 0 … 255.  For tests. */
 void sak_rgb_to_hsv(const uint8_t *rgb, uint8_t *hsv, int n);
 void sak_hsv_to_rgb(const uint8_t *hsv, uint8_t *rgb, int n);
 
-/* Ignore rules. */
-void sak_ignore_depth(float *depth, int64_t n, double max); /* not in (0, max] -> 255; max 0 = inf */
+/* Ignore rules; max = 0: no limit. */
+void sak_ignore_depth(float *depth, int64_t n, double max); /* outside (0, max] -> 255 */
 void sak_ignore_normals(float *normals, int64_t n);         /* length 0 -> 255, 255, 255 */
 void sak_ignore_parts(uint8_t *parts, int64_t n);           /* no part anywhere -> all 255 */
 

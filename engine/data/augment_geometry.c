@@ -1,4 +1,4 @@
-/* Geometry of a view: resize, crop, flip and placement in one pass over the output, then padding. */
+/* Geometry of a view: resize, crop, flip and placement in one pass, then padding. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -45,11 +45,11 @@ static bool unscaled(const sak_geometry *g)
 
 /* Everything below the tables works on rows: `column` maps x in the window to a source column. */
 typedef struct tables {
-    int32_t *column;          /* nearest, absolute */
-    int32_t *first, *second;  /* bilinear, relative to `left` */
+    int32_t *column;         /* nearest, absolute */
+    int32_t *first, *second; /* bilinear, relative to `left` */
     float *weight;
-    int left, right;          /* source columns that the bilinear window touches: [left, right) */
-    v4 *source, *row[2];      /* a source row; two rows resized horizontally: R, G, B, unused */
+    int left, right;     /* source columns that the bilinear window touches: [left, right) */
+    v4 *source, *row[2]; /* a source row; two rows resized horizontally: R, G, B, unused */
     uint8_t *packed;
 } tables;
 
@@ -297,7 +297,7 @@ void sak_geometry_pad(sak_view *v)
     pad(v, v->s.normals, 3 * sizeof(float), &zero, 1);
 }
 
-/* Counts in the source: a row that the window shows several times is counted once, and weighs so. */
+/* Counts in the source: a row that the window shows n times is counted once, with weight n. */
 sak_status sak_geometry_fill(const sak_geometry *g, const uint8_t *semseg, int W,
                              sak_scratch *scratch, double *out, sak_error *err)
 {

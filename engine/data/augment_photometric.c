@@ -77,7 +77,7 @@ INLINE void to_hsv(planes *p)
 
 /* One channel: floor(V - V S a / (255 * 30)), a = the ramp of hue at `turn`; OpenCV's vector path
  * rounds down too.  The product is an integer, so the difference is a whole number or at least
- * 1/7650 away from one: adding half of that outweighs the error of multiplying by the reciprocal. */
+ * 1/7650 away from one: adding half of that outweighs the error of the reciprocal. */
 INLINE int32_t ramp(int32_t h, float vs, float v, int32_t turn)
 {
     int32_t k = h + turn;

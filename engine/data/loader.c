@@ -16,10 +16,10 @@ enum {
 };
 
 typedef struct slot {
-    int64_t step;     /* -1: empty */
-    int64_t left;     /* places not yet filled */
-    int64_t *index;   /* samples, in place order */
-    int64_t failed;   /* first place that failed, with err; -1: none */
+    int64_t step;   /* -1: empty */
+    int64_t left;   /* places not yet filled */
+    int64_t *index; /* samples, in place order */
+    int64_t failed; /* first place that failed, with err; -1: none */
     sak_error err;
     sak_real *field[SAK_BATCH_FIELDS];
 } slot;
@@ -44,9 +44,9 @@ struct sak_loader {
 
     pthread_mutex_t lock; /* guards the following, and slots that are not being filled */
     pthread_cond_t work, done;
-    int64_t first;        /* oldest batch that has a slot: the one in use, or the next one */
-    int64_t step, place;  /* the next place to take */
-    int64_t busy;         /* places being filled */
+    int64_t first;       /* oldest batch that has a slot: the one in use, or the next one */
+    int64_t step, place; /* the next place to take */
+    int64_t busy;        /* places being filled */
     bool held, stop, paused;
     int64_t *order, order_epoch; /* shuffled samples of an epoch; -1: of none */
 
@@ -54,7 +54,7 @@ struct sak_loader {
     double wait_s;
 };
 
-/* --- order ------------------------------------------------------------------------------------- */
+/* --- order --------------------------------------------------------------------------- */
 
 static void shuffle(sak_loader *l, int64_t epoch)
 {
@@ -90,7 +90,7 @@ static void begin_slot(sak_loader *l, slot *s, int64_t step)
     }
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------------------- */
 
 static sak_status fill_place(sak_loader *l, worker *w, slot *s, int64_t i)
 {
@@ -138,7 +138,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* --- opening and closing ----------------------------------------------------------------------- */
+/* --- opening and closing ------------------------------------------------------------- */
 
 static sak_status check_spec(const sak_loader_spec *spec, sak_error *err)
 {
@@ -266,7 +266,7 @@ void sak_loader_close(sak_loader *l)
     sak_free(l);
 }
 
-/* --- use --------------------------------------------------------------------------------------- */
+/* --- use ----------------------------------------------------------------------------- */
 
 sak_status sak_loader_shape(const sak_loader *l, const char *field, sak_shape *out, sak_error *err)
 {

@@ -281,7 +281,7 @@ static void draw_points(const sak_batch_layout *b, sak_batch_work *w, int64_t ep
         for (int y = v->y0; left >= 0; y++)
             for (int x = v->x0; x < v->x0 + v->w && left >= 0; x++)
                 if (v->s.instance[(size_t)y * v->s.W + x] == id && left-- == 0)
-                    w->point[p] = (struct sak_point){x, y, id};
+                    w->point[p] = (sak_point){x, y, id};
     }
 }
 

@@ -27,13 +27,15 @@ sak_status sak_batch_layout_init(sak_batch_layout *b, const sak_loader_spec *spe
 
 const char *sak_batch_field_name(const sak_batch_field *f);
 
+typedef struct sak_point {
+    int x, y, instance;
+} sak_point;
+
 /* What one thread needs to turn samples into batch rows; {0} is empty. */
 typedef struct sak_batch_work {
     sak_view view[2];
     sak_scratch scratch;
-    struct sak_point {
-        int x, y, instance;
-    } *point;
+    sak_point *point;
 } sak_batch_work;
 
 sak_status sak_batch_work_open(sak_batch_work *w, const sak_batch_layout *b, sak_error *err);

@@ -8,15 +8,15 @@
 #include "data/dataset.h"
 
 typedef struct sak_source {
-    sak_dataset data;   /* the caller's row: it may move, its state may not */
-    int64_t count;      /* samples in use */
-    unsigned need;      /* modalities that every sample must have */
+    sak_dataset data; /* the caller's row: it may move, its state may not */
+    int64_t count;    /* samples in use */
+    unsigned need;    /* modalities that every sample must have */
     size_t cache_bytes;
     bool skip_bad;
     /* Per sample: NULL, a cached sample, or a mark that it is broken.  Set once, read without a
      * lock.  NULL altogether if neither is asked for. */
     _Atomic(sak_sample *) *entry;
-    atomic_size_t used;             /* bytes in the cache */
+    atomic_size_t used; /* bytes in the cache */
     atomic_llong reads, hits, bad;
 } sak_source;
 
