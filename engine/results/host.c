@@ -52,9 +52,10 @@ void sak_host_boot_id(char out[96])
 
 void sak_host_name(char out[256])
 {
-    if (gethostname(out, 256) != 0)
-        strcpy(out, "unknown");
-    out[255] = 0;
+    char name[256] = "";
+    if (gethostname(name, sizeof name - 1) != 0)
+        strcpy(name, "unknown");
+    memcpy(out, name, sizeof name);
 }
 
 int64_t sak_host_pid_start(int64_t pid)

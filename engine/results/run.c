@@ -116,8 +116,10 @@ static sak_status flush_spool(sak_run *r, sak_error *err)
         break_run(r, &why);
         return SAK_FAIL(err, why.code, "%s", why.msg);
     }
-    if (atomic_load(&r->broken) && r->broken_error.code != SAK_ENOMEM) /* what is lost stays lost */
+    pthread_mutex_lock(&r->mu);
+    if (r->broken_error.code != SAK_ENOMEM) /* what is lost stays lost */
         atomic_store(&r->broken, false);
+    pthread_mutex_unlock(&r->mu);
     return SAK_OK;
 }
 
