@@ -112,16 +112,20 @@ typedef struct product {
 } product;
 
 #define TASK_FLOPS 2e6 /* about 20 us: waking a thread costs a few */
-#define TASKS 48       /* enough to keep some tens of threads busy to the end */
+#define BLIS_TASKS 24
+#define TASKS_PER_THREAD 4
 
 /* Blocks of a size that packs well, halved along the longer side while there are too few; below
- * 42 x 64 the packing begins to show. */
+ * 42 x 64 the packing begins to show.  An element computed by our tiles does not depend on its
+ * block, so their number may follow the threads; with BLIS it must not. */
 static void split(product *p)
 {
     const double k = 2.0 * (double)p->k;
+    const int64_t threads = sak_pool_threads();
+    const int64_t enough = !tile ? BLIS_TASKS : threads > 1 ? TASKS_PER_THREAD * threads : 1;
     p->rows = p->m < 168 ? p->m : 168;
     p->cols = p->n < 512 ? p->n : 512;
-    while (sak_chunks(p->m, p->rows) * sak_chunks(p->n, p->cols) < TASKS &&
+    while (sak_chunks(p->m, p->rows) * sak_chunks(p->n, p->cols) < enough &&
            k * (double)p->rows * (double)p->cols > 2 * TASK_FLOPS) {
         if (p->cols > 64 && (p->cols > p->rows || p->rows <= 42))
             p->cols = (p->cols / 2 + 63) / 64 * 64;
@@ -153,6 +157,7 @@ static void run(product *p)
 {
     if (p->m <= 0 || p->n <= 0)
         return;
+    sak_gemm_init();
     split(p);
     sak_parallel_for(sak_chunks(p->m, p->rows) * sak_chunks(p->n, p->cols), 1, product_blocks, p);
 }

@@ -18,7 +18,7 @@ typedef struct sak_mat {
 void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c, int64_t ldc,
               sak_real alpha, sak_real beta);
 
-/* The same, blocks of C split over the pool by the sizes only. */
+/* The same, blocks of C split over the pool; the bits do not depend on the number of threads. */
 void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
                        int64_t ldc, sak_real alpha, sak_real beta);
 /* C = A B + bias in every row; bias (n), or NULL for none. */

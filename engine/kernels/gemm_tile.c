@@ -8,13 +8,13 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define DEPTH 384     /* of k at a time: a (DEPTH, 2 vectors) panel of B stays near the core */
-#define ROWS 168      /* of A at a time: (ROWS, DEPTH) packed fits half of an L2 cache */
-#define MOST_PANEL 32 /* columns of a packed panel of B */
+#define DEPTH 384       /* of k at a time: a (DEPTH, 2 vectors) panel of B stays near the core */
+#define ROWS 168        /* of A at a time: (ROWS, DEPTH) packed fits half of an L2 cache */
+#define PACKED_COLS 128 /* of B at a time */
 
 /* Packed operands; a thread's own, so that products allocate nothing. */
 static _Thread_local sak_real packed_a[ROWS / 6 * 8 * DEPTH] __attribute__((aligned(64)));
-static _Thread_local sak_real packed_b[MOST_PANEL * DEPTH] __attribute__((aligned(64)));
+static _Thread_local sak_real packed_b[PACKED_COLS * DEPTH] __attribute__((aligned(64)));
 _Static_assert(ROWS % 42 == 0 && ROWS / 14 * 16 <= ROWS / 6 * 8, "whole tiles that fit packed_a");
 
 #define TARGET __attribute__((target("avx2,fma")))
@@ -102,6 +102,7 @@ TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, 
     for (; si == 1 && p < k; p++) {
         const sak_real *x = from + p * sp;
         sak_real *y = to + p * ld;
+        __builtin_prefetch(x + 16 * sp); /* the caller's next lines; strides hide them from the CPU */
         for (int64_t i = 0; i < whole; i += WIDTH)
             STORE(y + i, LOAD(x + i));
         if (whole < w)

@@ -149,7 +149,7 @@ static void add_scaled(int64_t n, sak_real w, const sak_real *restrict x, sak_re
             out[i] += w * x[i];
 }
 
-/* out[i] = (out[i] +) sum_t w[t] x[t * C + i], four taps at a time. */
+/* out[i] = (out[i] +) sum_t w[t] x[t * C + i]. */
 static void tap_columns(int64_t C, int64_t n, const sak_real *w, const sak_real *restrict x,
                         sak_real *restrict out, bool acc)
 {
@@ -169,11 +169,31 @@ static void tap_columns(int64_t C, int64_t n, const sak_real *w, const sak_real 
         add_scaled(C, w[t], x + t * C, out, t == 0 && !acc);
 }
 
+/* The same over a line of targets for maps of few channels (labels, depth, RGB). */
+static void tap_pixels(const sak_taps *cols, int64_t C, const sak_real *restrict x,
+                       sak_real *restrict y, bool acc)
+{
+    for (int64_t j = 0; j < cols->n; j++) {
+        const sak_real *w = cols->weight + cols->at[j], *from = x + cols->first[j] * C;
+        const int64_t n = cols->at[j + 1] - cols->at[j];
+        for (int64_t c = 0; c < C; c++, y++) {
+            sak_real sum = 0;
+            for (int64_t t = 0; t < n; t++)
+                sum += w[t] * from[t * C + c];
+            *y = acc ? *y + sum : sum;
+        }
+    }
+}
+
 void sak_resize_line(const sak_taps *rows, const sak_taps *cols, int64_t W, int64_t C,
                      const sak_real *x, int64_t line, sak_real *y, bool acc, sak_real *tmp)
 {
     const int64_t r0 = rows->at[line], n = rows->at[line + 1] - r0;
     tap_columns(W * C, n, rows->weight + r0, x + rows->first[line] * W * C, tmp, false);
+    if (C <= 4) {
+        tap_pixels(cols, C, tmp, y, acc);
+        return;
+    }
     for (int64_t j = 0; j < cols->n; j++)
         tap_columns(C, cols->at[j + 1] - cols->at[j], cols->weight + cols->at[j],
                     tmp + cols->first[j] * C, y + j * C, acc);
