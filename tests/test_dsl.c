@@ -1,5 +1,5 @@
-/* Runs the DSL's tests, tests/dsl/NAME.lua, each file in a Lua state of its own.  They run as trusted code, under
- * chunk names "=…", so that places in messages are those of the scripts under test. */
+/* Runs the DSL's tests, tests/dsl/NAME.lua, each file in a Lua state of its own.  They run as
+ * trusted code, under chunk names "=…", so that places in messages are those of the scripts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -118,6 +118,29 @@ static void a_stopped_state_goes_on_working(void **state)
     sak_sandbox_close(L);
 }
 
+/* --unsafe-lua: the whole library, no limits; constructors still know their places. */
+static void unsafe_scripts_have_the_whole_library(void **state)
+{
+    (void)state;
+    const char *code =
+        "local config = require 'sak.config'\n"
+        "local loaded, list = config.load('x.lua', nil, { files = { ['x.lua'] = [[\n"
+        "local sak = require 'sak'\nassert(os.time() > 0 and io.open and require 'sak' == sak)\n"
+        "return sak.experiment 'x' { sed = 1 }]] } })\n"
+        "return loaded == nil and config.format(list)";
+    for (int unsafe = 0; unsafe < 2; unsafe++) {
+        const sak_sandbox_options o = {.unsafe = unsafe == 1};
+        lua_State *L = NULL;
+        sak_error err = {0};
+        assert_int_equal(sak_sandbox_open(&L, &o, &err), SAK_OK);
+        assert_int_equal(luaL_dostring(L, code), LUA_OK);
+        const char *said = lua_tostring(L, -1);
+        assert_non_null(strstr(said, unsafe ? "x.lua:3:29: error: the experiment has no setting 'sed'"
+                                            : "x.lua:2:8: error: 'os' is not available"));
+        sak_sandbox_close(L);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +153,7 @@ int main(void)
         cmocka_unit_test(schema),
         cmocka_unit_test(limits_are_those_of_the_options),
         cmocka_unit_test(a_stopped_state_goes_on_working),
+        cmocka_unit_test(unsafe_scripts_have_the_whole_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
