@@ -269,6 +269,18 @@ static void rows_and_time_are_limited(void **state)
     sak_store_close(s);
 }
 
+static void rows_may_be_closed_after_their_store(void **state)
+{
+    sak_store *s = reader(state);
+    sak_rows *rows = NULL;
+    bool more;
+    OK(sak_store_query(s, &(sak_query){.sql = "SELECT run FROM runs"}, &rows, err));
+    sak_store_close(s);
+    OK(sak_rows_next(rows, &more, err));
+    assert_true(more);
+    sak_rows_close(rows);
+}
+
 static void parameters_are_bound_and_counted(void **state)
 {
     sak_store *s = reader(state);
@@ -427,6 +439,7 @@ int main(void)
         V(routing_takes_names_apart),
         V(a_query_can_only_read),
         V(rows_and_time_are_limited),
+        V(rows_may_be_closed_after_their_store),
         V(parameters_are_bound_and_counted),
         V(rows_print_as_table_csv_and_json),
         cmocka_unit_test(t_quantiles_equal_printed_tables),

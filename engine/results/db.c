@@ -1,4 +1,4 @@
-/* Connections: open, pragmas, network file systems, checks, copies, and small SQL helpers. */
+/* Connections: open, pragmas, network file systems, and small SQL helpers. */
 #include "results/db.h"
 
 #include <errno.h>
@@ -182,13 +182,26 @@ sak_status sak_db_connect(const char *path, int wait_ms, sqlite3 **out, sak_erro
     return SAK_OK;
 }
 
-/* Refuses files that are no sak database, or one made by a newer sak.  Sets *version. */
+static sak_status read_identity(sqlite3 *db, int64_t *id, int64_t *version, int64_t *tables,
+                                sak_error *err)
+{
+    SAK_TRY(sak_db_int(db, "PRAGMA application_id", 0, id, err));
+    SAK_TRY(sak_db_int(db, "PRAGMA user_version", 0, version, err));
+    return sak_db_int(db, "SELECT count(*) FROM sqlite_schema", 0, tables, err);
+}
+
+/* Refuses files that are no sak database, or one made by a newer sak.  *version is -1 when the file
+ * cannot be read at all. */
 static sak_status identify(sqlite3 *db, const char *path, int64_t *version, sak_error *err)
 {
-    int64_t id, tables;
-    SAK_TRY(sak_db_int(db, "PRAGMA application_id", 0, &id, err));
-    SAK_TRY(sak_db_int(db, "PRAGMA user_version", 0, version, err));
-    SAK_TRY(sak_db_int(db, "SELECT count(*) FROM sqlite_schema", 0, &tables, err));
+    int64_t id = 0, tables = 0, found = 0;
+    *version = -1;
+    /* In one transaction: another process may be creating the tables at this moment. */
+    SAK_TRY(sak_db_exec(db, "BEGIN", err));
+    const sak_status status = read_identity(db, &id, &found, &tables, err);
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    SAK_TRY(status);
+    *version = found;
     if (id == 0 && *version == 0 && tables == 0)
         return SAK_OK;
     if (id != SAK_DB_APPLICATION_ID)
@@ -207,6 +220,9 @@ static sak_status open_writable(sak_store *s, bool create, sak_error *err)
     if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK)
         return SAK_FAIL(err, SAK_EDB, "cannot open %s: %s", s->path, sqlite3_errmsg(s->db));
     sqlite3_busy_timeout(s->db, SAK_DB_WAIT_MS);
+    if (sqlite3_db_readonly(s->db, "main") == 1) /* opened all the same, for reading */
+        return SAK_FAIL(err, SAK_EDB, "%s cannot be written by you; name another with --db or SAK_DB",
+                        s->path);
     SAK_TRY(identify(s->db, s->path, &version, err));
     SAK_TRY(set_wal(s->db, err));
     SAK_TRY(set_pragmas(s->db, err));
@@ -225,7 +241,7 @@ static sak_status open_readonly(sak_store *s, sak_error *err)
         return SAK_FAIL(err, SAK_EDB, "cannot open %s: %s", s->path, sqlite3_errmsg(s->db));
     sqlite3_busy_timeout(s->db, SAK_DB_WAIT_MS);
     status = identify(s->db, s->path, &version, &first);
-    if (status != SAK_OK && sqlite3_errcode(s->db) != SQLITE_OK) {
+    if (status != SAK_OK && version < 0) {
         /* A write-ahead log needs shared memory beside the file; where the folder cannot be
          * written, nobody else can be writing either. */
         sqlite3_close(s->db);
@@ -292,12 +308,9 @@ sak_status sak_store_open(const char *path, sak_store_mode mode, sak_store **out
                      : open_readonly(s, err);
     if (status == SAK_OK)
         status = read_uid(s, err);
-    if (status == SAK_OK && s->writable) {
-        /* Somebody else's long transaction must not keep a reader from reading. */
-        status = sak_store_recover(s, NULL, err);
-        if (!create)
-            status = SAK_OK;
-    }
+    /* A spool that cannot be read now (a lock, another user's file) waits for the next open. */
+    if (status == SAK_OK && s->writable)
+        (void)sak_store_recover(s, NULL, NULL);
     free(folder);
     if (status != SAK_OK) {
         sak_store_close(s);
@@ -315,7 +328,7 @@ void sak_store_close(sak_store *s)
 {
     if (!s)
         return;
-    sqlite3_close(s->qdb);
+    sqlite3_close_v2(s->qdb); /* rows may be closed after their store, as garbage collectors do */
     sqlite3_close(s->db);
     free(s->path);
     free(s->spools);
@@ -325,91 +338,4 @@ void sak_store_close(sak_store *s)
 const char *sak_store_path(const sak_store *s)
 {
     return s->path;
-}
-
-/* --- check, copy, write ----------------------------------------------------------------------- */
-
-sak_status sak_store_check(sak_store *s, FILE *problems, sak_error *err)
-{
-    int found = 0;
-    static const char *const sql[] = {"PRAGMA integrity_check(100)", "PRAGMA foreign_key_check"};
-    for (int i = 0; i < 2; i++) {
-        sqlite3_stmt *st = NULL;
-        SAK_TRY(sak_db_prepare(s->db, sql[i], &st, err));
-        int rc;
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-            const char *text = (const char *)sqlite3_column_text(st, 0);
-            if (i == 0 && text && strcmp(text, "ok") == 0)
-                continue;
-            found++;
-            if (problems && i == 0)
-                fprintf(problems, "%s\n", text ? text : "?");
-            else if (problems)
-                fprintf(problems, "table %s row %lld names a missing row of %s\n",
-                        text ? text : "?", (long long)sqlite3_column_int64(st, 1),
-                        (const char *)sqlite3_column_text(st, 2));
-        }
-        const sak_status status = rc == SQLITE_DONE ? SAK_OK : sak_db_fail(s->db, err, sql[i]);
-        sqlite3_finalize(st);
-        SAK_TRY(status);
-    }
-    if (found)
-        return SAK_FAIL(err, SAK_EDB, "%s: %d problem%s found; `sak db repair` rebuilds it", s->path,
-                        found, found == 1 ? "" : "s");
-    return SAK_OK;
-}
-
-sak_status sak_db_copy(sqlite3 *from, const char *path, sak_error *err)
-{
-    if (access(path, F_OK) == 0)
-        return SAK_FAIL(err, SAK_EINVAL, "%s exists already; name another file", path);
-    char *part = sqlite3_mprintf("%s.part%d", path, (int)getpid());
-    if (!part)
-        return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
-    sqlite3 *to = NULL;
-    sak_status status = SAK_OK;
-    remove(part);
-    if (sqlite3_open_v2(part, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
-        status = SAK_FAIL(err, SAK_EIO, "cannot create %s: %s", part, sqlite3_errmsg(to));
-    } else {
-        sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
-        int rc = SQLITE_OK;
-        const int64_t until = sak_monotonic_us() + SAK_DB_WAIT_MS * INT64_C(1000);
-        while (b && rc != SQLITE_DONE) {
-            rc = sqlite3_backup_step(b, -1); /* one read transaction: writers go on beside it */
-            if ((rc != SQLITE_BUSY && rc != SQLITE_LOCKED) || sak_monotonic_us() > until)
-                break;
-            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-        }
-        if (b)
-            sqlite3_backup_finish(b);
-        if (!b || rc != SQLITE_DONE)
-            status = SAK_FAIL(err, SAK_EIO, "copying to %s: %s", part, sqlite3_errmsg(to));
-    }
-    if (sqlite3_close(to) != SQLITE_OK && status == SAK_OK)
-        status = SAK_FAIL(err, SAK_EIO, "cannot finish %s", part);
-    if (status == SAK_OK && rename(part, path) != 0)
-        status = SAK_FAIL(err, SAK_EIO, "cannot rename %s to %s: %s", part, path, strerror(errno));
-    if (status != SAK_OK)
-        remove(part);
-    sqlite3_free(part);
-    return status;
-}
-
-sak_status sak_store_backup(sak_store *s, const char *path, sak_error *err)
-{
-    return sak_db_copy(s->db, path, err);
-}
-
-sak_status sak_store_exec(sak_store *s, const char *sql, sak_error *err)
-{
-    if (!s->writable)
-        return SAK_FAIL(err, SAK_EINVAL, "%s cannot be written", s->path);
-    SAK_TRY(sak_db_exec(s->db, "BEGIN IMMEDIATE", err));
-    sak_status status = sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK
-                            ? sak_db_exec(s->db, "COMMIT", err)
-                            : sak_db_fail(s->db, err, "sql");
-    if (!sqlite3_get_autocommit(s->db))
-        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
 }

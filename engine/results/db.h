@@ -31,6 +31,8 @@ sak_status sak_db_connect(const char *path, int wait_ms, sqlite3 **out, sak_erro
 void sak_db_bind_text(sqlite3_stmt *st, int at, const char *text); /* NULL binds NULL */
 /* Name of a network file system by its statfs type, NULL for a local one. */
 const char *sak_db_network_name(unsigned long type);
+/* --- maintain.c --- */
+/* A consistent copy under a name that must be free; it appears complete or not at all. */
 sak_status sak_db_copy(sqlite3 *from, const char *path, sak_error *err);
 
 /* --- schema.c, views.c, migrate.c --- */

@@ -218,19 +218,23 @@ sak_status sak_store_recover(sak_store *s, int *lost, sak_error *err)
     SAK_TRY(sak_db_connect(s->path, s->write ? SAK_DB_WAIT_MS : 2000, &db, err));
     sak_status status = SAK_OK;
     DIR *folder = opendir(s->spools);
-    for (struct dirent *e; status == SAK_OK && folder && (e = readdir(folder));) {
+    /* One bad spool does not hold up the others; a database that cannot be written does. */
+    for (struct dirent *e; status != SAK_EDB && folder && (e = readdir(folder));) {
         const size_t n = strlen(e->d_name);
         if (n < 7 || strcmp(e->d_name + n - 6, ".spool") != 0)
             continue;
         char *path = sqlite3_mprintf("%s/%s", s->spools, e->d_name);
-        status = path ? recover_spool(s, db, path, &found, err)
-                      : SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+        const sak_status one = path ? recover_spool(s, db, path, &found, err)
+                                    : SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+        status = one != SAK_OK ? one : status;
         sqlite3_free(path);
     }
     if (folder)
         closedir(folder);
-    if (status == SAK_OK)
-        status = recover_spoolless(s, db, &found, err);
+    if (status != SAK_EDB) {
+        const sak_status rest = recover_spoolless(s, db, &found, status == SAK_OK ? err : NULL);
+        status = status == SAK_OK ? rest : status;
+    }
     sqlite3_close(db);
     if (lost)
         *lost = found;

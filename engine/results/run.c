@@ -1,76 +1,22 @@
-/* A run as its process sees it: a buffer, two light threads (buffer → spool, spool → tables), and
- * the calls that fill the buffer.  Locks: `io` or `db` before `mu`; `mu` is held for copies only. */
+/* A run's life: begin, resume, finish, and its two light threads (buffer → spool, spool → tables).
+ * Locks: `io` or `db_mu` before `mu`; `mu` is held for copies only. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "results/db.h"
-#include "results/ingest.h"
-#include "results/spool.h"
+#include "results/run_state.h"
 
 #define FLUSH_US INT64_C(250000)
 #define INGEST_US INT64_C(1000000)
 #define BEAT_US INT64_C(5000000)
-#define PENDING_MAX ((size_t)1 << 30) /* bytes kept in memory while the spool cannot be written */
 #define BACKGROUND_WAIT_MS 500        /* then the next second tries again */
-#define NO_RECORD SIZE_MAX
-
-typedef struct run_key {
-    char *name;
-    uint64_t hash;
-} run_key;
-
-struct sak_run {
-    int64_t id;
-    char uid[13];
-    int attempt;
-    char *path; /* of the spool */
-    int64_t run_started_us, began_us, began_mono_us;
-
-    pthread_mutex_t mu; /* pending, keys, broken */
-    sak_bytes pending;
-    size_t points_at; /* open points record in pending, or NO_RECORD */
-    uint32_t points_n;
-    run_key *keys;
-    uint32_t n_keys, cap_keys;
-    uint32_t *slots; /* hash table of key index + 1 */
-    uint32_t n_slots;
-    sak_error broken_error;
-    atomic_bool broken;
-
-    pthread_mutex_t io; /* sending, fd */
-    sak_bytes sending;
-    int fd;
-    _Atomic uint64_t end; /* bytes of the spool that are whole */
-
-    pthread_mutex_t db_mu; /* db, ingest, beat_us */
-    sqlite3 *db;
-    sak_ingest *ingest;
-    int64_t beat_us;
-
-    pthread_mutex_t wake_mu;
-    pthread_cond_t wake;
-    bool quit;
-    int n_threads;
-    pthread_t threads[2];
-};
 
 /* --- buffer → spool --------------------------------------------------------------------------- */
-
-static void close_points(sak_run *r)
-{
-    if (r->points_at != NO_RECORD)
-        sak_record_close(&r->pending, r->points_at);
-    r->points_at = NO_RECORD;
-}
 
 static void break_run(sak_run *r, const sak_error *why)
 {
@@ -90,7 +36,7 @@ static sak_status flush_spool(sak_run *r, sak_error *err)
     for (int pass = 0; pass < 2 && status == SAK_OK; pass++) {
         if (r->sending.n == 0) { /* else the last write failed and comes first */
             pthread_mutex_lock(&r->mu);
-            close_points(r);
+            sak_run_close_points(r);
             const sak_bytes full = r->pending;
             lost = full.failed;
             r->pending = r->sending;
@@ -181,13 +127,7 @@ static void *ingest_thread(void *p)
     return NULL;
 }
 
-/* --- filling the buffer ----------------------------------------------------------------------- */
-
-static size_t begin_record(sak_run *r, sak_record type)
-{
-    close_points(r);
-    return sak_record_open(&r->pending, type);
-}
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void put_run(sak_run *r, const sak_run_info *info)
 {
@@ -198,7 +138,7 @@ static void put_run(sak_run *r, const sak_run_info *info)
         config = config_sha;
     }
     sak_bytes *b = &r->pending;
-    const size_t at = begin_record(r, SAK_RECORD_RUN);
+    const size_t at = sak_run_open_record(r, SAK_RECORD_RUN);
     sak_bytes_i64(b, r->began_us);
     sak_bytes_text(b, info->experiment);
     sak_bytes_text(b, info->name ? info->name : info->experiment);
@@ -228,7 +168,7 @@ static void put_attempt(sak_run *r, const sak_run_info *info, bool resumed, int6
     sak_host_boot_id(boot);
     sak_host_name(host);
     sak_bytes *b = &r->pending;
-    const size_t at = begin_record(r, SAK_RECORD_ATTEMPT);
+    const size_t at = sak_run_open_record(r, SAK_RECORD_ATTEMPT);
     sak_bytes_i64(b, resumed);
     sak_bytes_i64(b, step);
     sak_bytes_i64(b, r->began_us);
@@ -245,173 +185,6 @@ static void put_attempt(sak_run *r, const sak_run_info *info, bool resumed, int6
     sak_bytes_text(b, info->isa);
     sak_record_close(b, at);
 }
-
-static uint64_t hash_of(const char *s, size_t *n)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    const char *at = s;
-    for (; *at; at++)
-        h = (h ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
-    *n = (size_t)(at - s);
-    return h;
-}
-
-static bool grow_keys(sak_run *r)
-{
-    const uint32_t cap = r->cap_keys ? 2 * r->cap_keys : 128;
-    run_key *keys = realloc(r->keys, cap * sizeof *keys);
-    if (!keys)
-        return false;
-    r->keys = keys;
-    r->cap_keys = cap;
-    uint32_t *slots = calloc(4 * (size_t)cap, sizeof *slots);
-    if (!slots)
-        return false;
-    free(r->slots);
-    r->slots = slots;
-    r->n_slots = 4 * cap;
-    for (uint32_t i = 0; i < r->n_keys; i++) {
-        uint32_t slot = (uint32_t)(r->keys[i].hash & (r->n_slots - 1));
-        while (slots[slot])
-            slot = (slot + 1) & (r->n_slots - 1);
-        slots[slot] = i + 1;
-    }
-    return true;
-}
-
-/* Index of a metric; a new one is announced in the spool.  Holding mu.  UINT32_MAX: no memory. */
-static uint32_t key_index(sak_run *r, const char *name)
-{
-    size_t n;
-    const uint64_t hash = hash_of(name, &n);
-    if (r->n_keys == r->cap_keys && !grow_keys(r)) {
-        r->pending.failed = true;
-        return UINT32_MAX;
-    }
-    uint32_t slot = (uint32_t)(hash & (r->n_slots - 1));
-    for (; r->slots[slot]; slot = (slot + 1) & (r->n_slots - 1)) {
-        const uint32_t index = r->slots[slot] - 1;
-        if (r->keys[index].hash == hash && strcmp(r->keys[index].name, name) == 0)
-            return index;
-    }
-    char *copy = malloc(n + 1);
-    if (!copy) {
-        r->pending.failed = true;
-        return UINT32_MAX;
-    }
-    memcpy(copy, name, n + 1);
-    const uint32_t index = r->n_keys++;
-    r->keys[index] = (run_key){copy, hash};
-    r->slots[slot] = index + 1;
-    const size_t at = begin_record(r, SAK_RECORD_KEY);
-    sak_bytes_u32(&r->pending, index);
-    sak_bytes_text(&r->pending, name);
-    sak_record_close(&r->pending, at);
-    return index;
-}
-
-static int64_t since_began(const sak_run *r)
-{
-    return sak_monotonic_us() - r->began_mono_us;
-}
-
-void sak_run_log(sak_run *r, const char *key, int64_t step, double value)
-{
-    const int64_t t = r->began_us - r->run_started_us + since_began(r);
-    pthread_mutex_lock(&r->mu);
-    const uint32_t index = key_index(r, key);
-    sak_bytes *b = &r->pending;
-    if (b->n > PENDING_MAX)
-        b->failed = true;
-    if (index != UINT32_MAX && sak_bytes_reserve(b, SAK_RECORD_HEADER + SAK_POINT_BYTES)) {
-        if (r->points_at != NO_RECORD && r->points_n == SAK_POINTS_PER_RECORD)
-            close_points(r);
-        if (r->points_at == NO_RECORD) {
-            r->points_at = sak_record_open(b, SAK_RECORD_POINTS);
-            r->points_n = 0;
-        }
-        if (sak_bytes_reserve(b, SAK_POINT_BYTES)) {
-            unsigned char *p = b->p + b->n;
-            memcpy(p, &index, 4);
-            memcpy(p + 4, &step, 8);
-            memcpy(p + 12, &t, 8);
-            memcpy(p + 20, &value, 8);
-            b->n += SAK_POINT_BYTES;
-            r->points_n++;
-        }
-    }
-    pthread_mutex_unlock(&r->mu);
-}
-
-void sak_run_key(sak_run *r, const char *key, const sak_key_info *info)
-{
-    pthread_mutex_lock(&r->mu);
-    const uint32_t index = key_index(r, key);
-    if (index != UINT32_MAX) {
-        const size_t at = begin_record(r, SAK_RECORD_DESCRIBE);
-        sak_bytes_u32(&r->pending, index);
-        sak_bytes_text(&r->pending, info->goal);
-        sak_bytes_text(&r->pending, info->unit);
-        sak_bytes_text(&r->pending, info->task);
-        sak_record_close(&r->pending, at);
-    }
-    pthread_mutex_unlock(&r->mu);
-}
-
-void sak_run_param(sak_run *r, const char *path, const char *type, double num, const char *text,
-                   const char *origin)
-{
-    pthread_mutex_lock(&r->mu);
-    const size_t at = begin_record(r, SAK_RECORD_PARAM);
-    sak_bytes_text(&r->pending, path);
-    sak_bytes_text(&r->pending, type);
-    sak_bytes_f64(&r->pending, num);
-    sak_bytes_text(&r->pending, text);
-    sak_bytes_text(&r->pending, origin);
-    sak_record_close(&r->pending, at);
-    pthread_mutex_unlock(&r->mu);
-}
-
-void sak_run_tag(sak_run *r, const char *name, const char *value)
-{
-    pthread_mutex_lock(&r->mu);
-    const size_t at = begin_record(r, SAK_RECORD_TAG);
-    sak_bytes_text(&r->pending, name);
-    sak_bytes_text(&r->pending, value);
-    sak_record_close(&r->pending, at);
-    pthread_mutex_unlock(&r->mu);
-}
-
-void sak_run_event(sak_run *r, const char *level, const char *kind, int64_t step, const char *text)
-{
-    /* An unknown level would be refused by the table long after this call. */
-    const bool known = level && (!strcmp(level, "warn") || !strcmp(level, "error"));
-    pthread_mutex_lock(&r->mu);
-    const size_t at = begin_record(r, SAK_RECORD_EVENT);
-    sak_bytes_i64(&r->pending, r->began_us + since_began(r));
-    sak_bytes_text(&r->pending, known ? level : "info");
-    sak_bytes_text(&r->pending, kind ? kind : "note");
-    sak_bytes_i64(&r->pending, step);
-    sak_bytes_text(&r->pending, text);
-    sak_record_close(&r->pending, at);
-    pthread_mutex_unlock(&r->mu);
-}
-
-void sak_run_artifact(sak_run *r, const char *path, const char *sha256, int64_t bytes,
-                      const char *kind)
-{
-    pthread_mutex_lock(&r->mu);
-    const size_t at = begin_record(r, SAK_RECORD_ARTIFACT);
-    sak_bytes_i64(&r->pending, r->began_us + since_began(r));
-    sak_bytes_text(&r->pending, kind);
-    sak_bytes_text(&r->pending, path);
-    sak_bytes_text(&r->pending, sha256);
-    sak_bytes_i64(&r->pending, bytes);
-    sak_record_close(&r->pending, at);
-    pthread_mutex_unlock(&r->mu);
-}
-
-/* --- life ------------------------------------------------------------------------------------- */
 
 static sak_status start_threads(sak_run *r, sak_error *err)
 {
@@ -470,7 +243,7 @@ static sak_run *new_run(const sak_store *s)
     if (!r)
         return NULL;
     r->fd = -1;
-    r->points_at = NO_RECORD;
+    r->points_at = SAK_NO_RECORD;
     r->began_us = r->run_started_us = sak_now_us();
     r->began_mono_us = sak_monotonic_us();
     pthread_condattr_t attr;
@@ -483,7 +256,7 @@ static sak_run *new_run(const sak_store *s)
     pthread_mutex_init(&r->db_mu, NULL);
     pthread_mutex_init(&r->wake_mu, NULL);
     r->path = malloc(strlen(s->spools) + 40);
-    if (r->path && grow_keys(r))
+    if (r->path && sak_run_grow_keys(r))
         return r;
     free_run(r);
     return NULL;
@@ -626,9 +399,9 @@ sak_status sak_run_finish(sak_run *r, const char *state, sak_error *err)
 {
     const bool known = !strcmp(state, "done") || !strcmp(state, "failed") || !strcmp(state, "stopped");
     pthread_mutex_lock(&r->mu);
-    const size_t at = begin_record(r, SAK_RECORD_FINISH);
+    const size_t at = sak_run_open_record(r, SAK_RECORD_FINISH);
     sak_bytes_text(&r->pending, known ? state : "failed");
-    sak_bytes_i64(&r->pending, r->began_us + since_began(r));
+    sak_bytes_i64(&r->pending, r->began_us + sak_run_elapsed_us(r));
     sak_record_close(&r->pending, at);
     pthread_mutex_unlock(&r->mu);
     stop_threads(r);
