@@ -2,15 +2,15 @@
 local sak = require "sak"
 
 return sak.experiment "teacher_clip" {
-  data = sak.data.rooms { train = 2000, val = 100, size = { 64, 96 }, seed = 1 },
-  student = sak.student { stem = sak.vit { width = 128, depth = 8, heads = 4, patch = 8 } },
+  data = sak.data.rooms { train = 4000, val = 100, size = { 64, 96 }, seed = 1 },
+  student = sak.student { stem = sak.vit { width = 128, depth = 4, heads = 4, patch = 16 } },
   stages = {
     sak.pretrain {
       objective = sak.objective.contrastive { dim = 64, text_width = 64, text_depth = 1 },
-      iterations = 120, batch = 64,
+      iterations = 600, batch = 64,
       optim = sak.adamw { lr = 1e-3, weight_decay = 0.05 },
-      schedule = sak.cosine { warmup = 0.3 },
-      augment = sak.augment { resized_crop = { 0.8, 1 }, flip = 0, photometric = true },
+      schedule = sak.cosine { warmup = 1 },
+      augment = sak.augment { resized_crop = { 0.8, 1 }, flip = 0 },
     },
   },
   seed = 0,

@@ -2,14 +2,14 @@
 local sak = require "sak"
 
 return sak.experiment "teacher_sam" {
-  data = sak.data.rooms { train = 2000, val = 100, size = { 64, 96 }, seed = 3 },
-  student = sak.student { stem = sak.vit { width = 128, depth = 8, heads = 4, patch = 8 } },
+  data = sak.data.rooms { train = 4000, val = 100, size = { 64, 96 }, seed = 3 },
+  student = sak.student { stem = sak.vit { width = 128, depth = 4, heads = 4, patch = 8 } },
   stages = {
     sak.pretrain {
       objective = sak.objective.mask { points = 8, dim = 64 },
-      iterations = 120, batch = 32,
+      iterations = 300, batch = 32,
       optim = sak.adamw { lr = 1e-3, weight_decay = 0.05 },
-      schedule = sak.cosine { warmup = 0.3 },
+      schedule = sak.cosine { warmup = 0.5 },
       augment = sak.augment { resized_crop = { 0.5, 1 }, flip = 0.5, photometric = true },
     },
   },

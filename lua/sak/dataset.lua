@@ -29,8 +29,9 @@ end
 ---@param seed integer
 function dataset.train_loader(data, d, stage, fields, seed, more)
   local a = stage.augment or {}
+  local size = a.size or data.size
   local o = { fields = fields, batch = stage.batch, seed = seed, shuffle = true, train = stage.augment ~= false,
-    H = data.size[1], W = data.size[2], flip = d.flip == false and 0 or a.flip or 0,
+    H = size[1], W = size[2], flip = a.flip or 0,
     scale_lo = a.scale and a.scale[1] or 1, scale_hi = a.scale and a.scale[2] or 1,
     random_crop = a.crop or false, resized_crop_lo = a.resized_crop and a.resized_crop[1] or 0,
     photometric = a.photometric or false, depth_max = d.depth_max, threads = 1, cache_bytes = 2 ^ 31,

@@ -24,15 +24,16 @@ local function encode_text(scope, ids, vocabulary, c)
   return sum / real:sum { axis = 1, keepdim = true }
 end
 
---- Image and caption of a pair agree, those of different pairs do not (Radford et al., CLIP).
+--- Image and caption of a pair agree, those of different pairs do not (Radford et al., CLIP). Batch
+--- norm takes away what all images share, without which a short training stays on its first plateau.
 function pretrain.contrastive(o)
   local c, scope = o.objective, o.scope / "pretrain"
   local B = o.image.shape[1]
   local image = mean_tokens(vit.encode(o.scope, o.image, o.encoder), o.encoder)
-  local a = scope:linear("image_out", scope:layer_norm("image_norm", image), c.dim, { bias = false }):normalize()
+  local a = scope:linear("image_out", scope:batch_norm("image_norm", image), c.dim, { bias = false }):normalize()
   local ids = o.scope:input("caption", o.shape "caption")
   local text = encode_text(scope / "text", ids, o.info.vocabulary, c)
-  local b = scope:linear("text_out", scope:layer_norm("text_norm", text), c.dim, { bias = false }):normalize()
+  local b = scope:linear("text_out", scope:batch_norm("text_norm", text), c.dim, { bias = false }):normalize()
   local scale = scope:param("logit_scale", { 1 }, { "constant", math.log(1 / c.temperature) })
   local logits = a:matmul(b, { tb = true }) * scale:clamp { lo = 0, hi = math.log(100) }:exp()
   local pair = o.scope:input("pair", { B })

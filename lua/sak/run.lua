@@ -121,6 +121,16 @@ function run.experiment(loaded, store, job, options)
   return state, ctx
 end
 
+--- What a teacher must know of a pretrained encoder: its shape and the grid of its positions.
+local function encoder_of(cfg)
+  local spec = {}
+  for k, v in pairs(cfg.student.stem) do spec[k] = v end
+  local last = cfg.stages[#cfg.stages]
+  local size = last.augment and last.augment.size or cfg.data.size
+  spec.grid = { size[1] // spec.patch, size[2] // spec.patch }
+  return spec
+end
+
 --- All stages in order, then what the run leaves behind.
 function run.stages(ctx, options)
   for i, stage in ipairs(ctx.cfg.stages) do
@@ -129,7 +139,7 @@ function run.stages(ctx, options)
   end
   if ctx.encoder_params then
     local file = options.export or ctx:path "encoder.safetensors"
-    ctx.encoder_params:save(file, { encoder = host.encode(ctx.cfg.student.stem) },
+    ctx.encoder_params:save(file, { encoder = host.encode(encoder_of(ctx.cfg)) },
       { "cls_token", "pos_embed", "reg_token", "patch_embed", "norm_pre", "blocks" })
     ctx.run:artifact(file, "weights")
   end

@@ -313,6 +313,7 @@ schedule "constant" { doc = "The optimiser's rate throughout." }
 
 local augment = family("augment", { doc = "augmentation", single = true, flat = true })
 augment "augment" { doc = "What happens to training images, in this order (sak-method.md, section 5).",
+  { "size", either(off, size), "size of the result, if not the data's (pretraining on small crops)", default = false },
   { "resized_crop", either(off, range { above = 0, max = 1 }),
     "crop of this share of the area, resized to the input size", default = false },
   { "scale", either(off, range { above = 0 }),

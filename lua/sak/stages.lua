@@ -217,7 +217,9 @@ function stages.run(ctx, stage)
   if not options.export then load_stem(ctx, made.params) end
   made.finish()
   if options.start then options.start() end
-  local loader <close> = dataset.train_loader(ctx.data, stage.data or cfg.data, stage, made.fields, cfg.seed, made.more)
+  local data, spec = ctx.data, cfg.data
+  if stage.data then data, spec = dataset.open(stage.data), stage.data end
+  local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, made.more)
   local labelled = stage.kind == "multitask" or stage.kind == "probe"
   local score = labelled and scorer(ctx, made.params)
   local finished = train.run(ctx, { name = stage.name, graph = made.graph, params = made.params, loader = loader,
