@@ -47,7 +47,7 @@ static void choose_kernels(void)
     bli_init();
     const char *asked = getenv("SAK_GEMM");
     if (!asked || strcmp(asked, "blis") != 0)
-        tile = sak_gemm_tile();
+        tile = sak_gemm_tile(isa);
 }
 
 void sak_gemm_init(void)

@@ -1,10 +1,6 @@
 /* Instances of gemm_tile.inc per instruction set and number type, and the choice between them. */
 #include "kernels/gemm_tile.h"
 
-#include <string.h>
-
-#include "kernels/cpu.h"
-
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -168,9 +164,9 @@ TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, 
 #define STRIPE 16
 #include "kernels/gemm_tile.inc"
 
-sak_gemm_fn *sak_gemm_tile(void)
+sak_gemm_fn *sak_gemm_tile(sak_isa isa)
 {
-    switch (sak_cpu_isa()) {
+    switch (isa) {
     case SAK_ISA_AVX512: return product_avx512;
     case SAK_ISA_AVX2: return product_avx2;
     default: return NULL;
@@ -178,8 +174,9 @@ sak_gemm_fn *sak_gemm_tile(void)
 }
 
 #else
-sak_gemm_fn *sak_gemm_tile(void)
+sak_gemm_fn *sak_gemm_tile(sak_isa isa)
 {
+    (void)isa;
     return NULL;
 }
 #endif
