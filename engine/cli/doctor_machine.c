@@ -56,7 +56,8 @@ static void blis(sak_doctor *d)
                           "faster with this CPU's own kernels)"
                         : "products run 3-6 times slower than they could; a BLIS built with kernels "
                           "for this CPU (Debian's libblis4-serial is) mends that",
-                    "%s, kernel set %s", sak_gemm_version(), kernel);
+                    "%s, kernel set %s; small products: our %s tiles", sak_gemm_version(), kernel,
+                    sak_gemm_small_kernel());
 }
 
 static double meminfo(const char *key)

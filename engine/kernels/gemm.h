@@ -1,5 +1,5 @@
-/* Matrix products, single-threaded per call and split on our own pool: our tiles on x86-64 with
- * AVX2 or AVX-512, BLIS elsewhere. */
+/* Matrix products, single-threaded per call and split on our own pool: BLIS for large ones, our own
+ * tiles for small ones on x86-64 with AVX2 or AVX-512, BLIS for everything elsewhere. */
 #ifndef SAK_KERNELS_GEMM_H
 #define SAK_KERNELS_GEMM_H
 
@@ -25,13 +25,14 @@ void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sa
 void sak_gemm_bias(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, const sak_real *bias,
                    sak_real *c, int64_t ldc);
 
-/* Chooses what runs by what the CPU can do, before the first product.  SAK_GEMM=blis in the
- * environment asks for BLIS; its kernel set is chosen too, never against the user's own
- * BLIS_ARCH_TYPE.  Idempotent. */
+/* Chooses what runs by what the CPU can do, before the first product: BLIS's kernel set (never
+ * against the user's own BLIS_ARCH_TYPE) and our tiles.  SAK_GEMM=blis or SAK_GEMM=sak in the
+ * environment takes one of them for products of every size.  Idempotent. */
 void sak_gemm_init(void);
-/* Name of what runs: "sak-avx512", "sak-avx2", or BLIS's kernel set ("skx", "haswell", "generic" …);
- * and BLIS's version. */
+/* BLIS's kernel set ("skx", "haswell", "generic" …); what multiplies small matrices ("avx512",
+ * "avx2", or BLIS's set again); BLIS's version. */
 const char *sak_gemm_kernel(void);
+const char *sak_gemm_small_kernel(void);
 const char *sak_gemm_version(void);
 
 #endif

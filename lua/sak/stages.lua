@@ -160,7 +160,7 @@ function plan.pretrain(ctx, stage)
     later = later, shape = function(field) return shapes:shape(field) end }
   local made = { graph = graph, params = params, terms = {}, fields = fields, more = more,
     options = options or {}, finish = function() graph:allocate() finish(graph) end }
-  add_terms(graph, made.terms, "pretrain/", parts)
+  add_terms(graph, made.terms, "", parts)
   return made, objective
 end
 
