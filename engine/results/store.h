@@ -8,7 +8,8 @@
  *
  * Ownership: strings passed in are copied; what `open`, `begin`, `resume` and `query` hand out is
  * released by `close` (rows, store) or `finish` (run).  A store and its rows belong to one thread;
- * the sak_run_* calls may come from any thread. */
+ * the sak_run_* calls may come from any thread.  Nothing here may be used in a child after fork: a
+ * child opens its own. */
 #ifndef SAK_RESULTS_STORE_H
 #define SAK_RESULTS_STORE_H
 
