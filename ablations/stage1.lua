@@ -1,0 +1,24 @@
+-- What does stage 1 (distillation) bring, for the same number of stage-2 steps? And what do paths and
+-- routers bring over one shared encoder?  `sak run ablations/stage1.lua`
+local sak = require "sak"
+
+-- Stage 2 of experiments/three_teachers.lua.
+local function stage2(alpha)
+  return sak.multitask {
+    iterations = 300, batch = 16, alpha = alpha, clip = 10,
+    optim = sak.adamw { lr = 1e-3, weight_decay = 0.01 }, schedule = sak.poly {},
+    augment = sak.augment { flip = 0.5 },
+  }
+end
+
+return sak.ablation "stage1" {
+  question = "Does distilling before stage 2 help, at equal stage-2 steps?",
+  base = "experiments/three_teachers.lua",
+  arms = {
+    { name = "sak" },
+    { name = "no_stage1", note = "the same student and losses, from scratch", set = { stages = { stage2(1) } } },
+    { name = "no_teachers", note = "shared encoder and heads, no distillation at all",
+      set = { model = "multi_task", stages = { stage2(0) } } },
+  },
+  seeds = sak.seeds(3),
+}
