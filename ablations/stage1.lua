@@ -5,8 +5,8 @@ local sak = require "sak"
 -- Stage 2 of experiments/three_teachers.lua.
 local function stage2(alpha)
   return sak.multitask {
-    iterations = 300, batch = 16, alpha = alpha, clip = 10,
-    optim = sak.adamw { lr = 1e-3, weight_decay = 0.01 }, schedule = sak.poly {},
+    iterations = 400, batch = 8, alpha = alpha, clip = 10,
+    optim = sak.adamw { lr = 2e-3, weight_decay = 0.01 }, schedule = sak.poly {},
     augment = sak.augment { flip = 0.5 },
   }
 end

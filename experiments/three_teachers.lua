@@ -12,14 +12,14 @@ return sak.experiment "three_teachers" {
   },
   stages = {
     sak.distill {
-      iterations = 120, batch = 32, loss = "cos+l1",
+      iterations = 90, batch = 32, loss = "cos+l1",
       optim = sak.adamw { lr = 1e-3, weight_decay = 0.01 },
       schedule = sak.cosine { warmup = 0.3 },
       augment = sak.augment { resized_crop = { 0.4, 1 }, flip = 0.5 },
     },
     sak.multitask {
-      iterations = 300, batch = 16, alpha = 1, clip = 10,
-      optim = sak.adamw { lr = 1e-3, weight_decay = 0.01 },
+      iterations = 400, batch = 8, alpha = 1, clip = 10,
+      optim = sak.adamw { lr = 2e-3, weight_decay = 0.01 },
       schedule = sak.poly {},
       augment = sak.augment { flip = 0.5 },
     },

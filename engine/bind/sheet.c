@@ -8,6 +8,7 @@
 
 typedef struct picture {
     int H, W;
+    float near, far; /* metres: the range of the true depth, for both pictures */
     uint8_t *rgb, *label;
     float *values;
 } picture;
@@ -40,7 +41,7 @@ static int best_channel(const sak_real *x, int64_t C)
 }
 
 /* x: (H, W, C) raw head output, or a label with C = 1 or 3. */
-static void draw_task(const char *task, bool truth, const sak_real *x, int64_t C, const picture *p)
+static void draw_task(const char *task, bool truth, const sak_real *x, int64_t C, picture *p)
 {
     const int64_t n = (int64_t)p->H * p->W;
     if (strcmp(task, "normals") == 0) {
@@ -53,9 +54,19 @@ static void draw_task(const char *task, bool truth, const sak_real *x, int64_t C
         }
         sak_colour_normals(p->values, n, p->rgb);
     } else if (strcmp(task, "depth") == 0) {
-        for (int64_t i = 0; i < n; i++)
-            p->values[i] = truth && x[i] == 255 ? 0 : (float)x[i];
-        sak_colour_depth(p->values, n, 0.5f, 7.0f, p->rgb);
+        if (truth) {
+            p->near = INFINITY;
+            p->far = 0;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const bool ignored = truth && x[i] == 255;
+            p->values[i] = ignored ? 0 : (float)x[i];
+            if (truth && !ignored) {
+                p->near = fminf(p->near, (float)x[i]);
+                p->far = fmaxf(p->far, (float)x[i]);
+            }
+        }
+        sak_colour_depth(p->values, n, p->near, p->far, p->rgb);
     } else if (!truth && strcmp(task, "edge") == 0) {
         for (int64_t i = 0; i < n; i++)
             p->values[i] = 1 / (1 + expf(-(float)x[i]));

@@ -7,7 +7,7 @@ return sak.experiment "teacher_clip" {
   stages = {
     sak.pretrain {
       objective = sak.objective.contrastive { dim = 64, text_width = 64, text_depth = 1 },
-      iterations = 600, batch = 64,
+      iterations = 500, batch = 64,
       optim = sak.adamw { lr = 1e-3, weight_decay = 0.05 },
       schedule = sak.cosine { warmup = 1 },
       augment = sak.augment { resized_crop = { 0.8, 1 }, flip = 0 },

@@ -7,7 +7,7 @@ return sak.experiment "teacher_dinov2" {
   stages = {
     sak.pretrain {
       objective = sak.objective.dino { dim = 256, hidden = 256, momentum = 0.99 },
-      iterations = 300, batch = 64,
+      iterations = 250, batch = 64,
       optim = sak.adamw { lr = 1e-3, weight_decay = 0.05 },
       schedule = sak.cosine { warmup = 1 },
       augment = sak.augment { size = { 32, 48 }, resized_crop = { 0.2, 0.8 }, flip = 0.5, photometric = true },

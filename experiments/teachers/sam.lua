@@ -7,10 +7,10 @@ return sak.experiment "teacher_sam" {
   stages = {
     sak.pretrain {
       objective = sak.objective.mask { points = 8, dim = 64 },
-      iterations = 300, batch = 32,
+      iterations = 700, batch = 32,
       optim = sak.adamw { lr = 1e-3, weight_decay = 0.05 },
       schedule = sak.cosine { warmup = 0.5 },
-      augment = sak.augment { resized_crop = { 0.5, 1 }, flip = 0.5, photometric = true },
+      augment = sak.augment { size = { 32, 48 }, resized_crop = { 0.2, 0.7 }, flip = 0.5, photometric = true },
     },
   },
   seed = 0,

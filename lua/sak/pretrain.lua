@@ -116,12 +116,16 @@ function pretrain.mask(o)
   local x = vit.patch_tokens(vit.encode(o.scope, o.image, o.encoder), o.encoder)
   local h, w = vit.grid(o.encoder, { s[2], s[3] })
   local H, W = s[2] // 4, s[3] // 4
-  local y = nn.to_map(scope:linear("mask_in", scope:layer_norm("norm", x), c.dim), h, w)
+  x = scope:layer_norm("norm", x)
+  local function unit(fan_in) return { init = { "normal", 1 / math.sqrt(fan_in) } } end -- logits start at order 1
+  local width = o.encoder.width
+  local y = nn.to_map(scope:linear("mask_in", x, c.dim, unit(width)), h, w)
     :resize { size = { H, W }, mode = "bilinear" }
   y = scope:conv1x1("mask_out", scope:conv("mask_conv", y, c.dim, 3):gelu(), c.dim)
   local prompt = o.scope:input("prompt", o.shape "prompt")
   local point = prompt:matmul(x)
-  local e = scope:linear("point_out", scope:linear("point_in", point, 2 * c.dim):gelu(), c.dim)
+  local e = scope:linear("point_out", scope:linear("point_in", point, 2 * c.dim, unit(width)):gelu(), c.dim,
+    unit(2 * c.dim))
   local logits = nn.to_tokens(y):matmul(e, { tb = true }) * (1 / math.sqrt(c.dim))
   local truth = o.scope:input("prompt_mask", o.shape "prompt_mask"):reshape { shape = { s[1], H * W, c.points } }
   local bce = logits:bce_logits(truth)
