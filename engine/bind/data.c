@@ -153,6 +153,7 @@ static int new_loader(lua_State *L)
                     .scale_hi = sak_opt_number(L, 2, "scale_hi", 1),
                     .random_crop = sak_opt_bool(L, 2, "random_crop", false),
                     .resized_crop_lo = sak_opt_number(L, 2, "resized_crop_lo", 0),
+                    .resized_crop_hi = sak_opt_number(L, 2, "resized_crop_hi", 0),
                     .flip = sak_opt_number(L, 2, "flip", 0),
                     .photometric = sak_opt_bool(L, 2, "photometric", false),
                     .greyscale = sak_opt_bool(L, 2, "greyscale", false),

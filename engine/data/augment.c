@@ -32,6 +32,10 @@ sak_status sak_augment_check(const sak_augment *a, sak_error *err)
         return SAK_FAIL(err, SAK_EINVAL,
                         "augment: resized_crop_lo is an area fraction in [0, 1], got %g",
                         a->resized_crop_lo);
+    if (a->resized_crop_hi != 0 &&
+        !(a->resized_crop_hi >= a->resized_crop_lo && a->resized_crop_hi <= 1))
+        return SAK_FAIL(err, SAK_EINVAL, "augment: resized_crop needs lo <= hi <= 1, got %g, %g",
+                        a->resized_crop_lo, a->resized_crop_hi);
     return SAK_OK;
 }
 
@@ -59,9 +63,10 @@ static void centre(sak_geometry *g, const sak_augment *a)
 static void draw_resized_crop(sak_geometry *g, const sak_augment *a, sak_rng *r)
 {
     const int H = g->sh, W = g->sw;
+    const double most = a->resized_crop_hi > 0 ? a->resized_crop_hi : 1;
     bool found = false;
     for (int i = 0; i < RESIZED_CROP_TRIES && !found; i++) {
-        const double area = (double)H * W * sak_rng_range(r, a->resized_crop_lo, 1);
+        const double area = (double)H * W * sak_rng_range(r, a->resized_crop_lo, most);
         const double aspect = exp(sak_rng_range(r, log(3.0 / 4), log(4.0 / 3)));
         const double w = floor(sqrt(area * aspect) + 0.5), h = floor(sqrt(area / aspect) + 0.5);
         const double u = sak_rng_uniform(r), v = sak_rng_uniform(r);

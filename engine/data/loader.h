@@ -13,8 +13,8 @@ typedef struct sak_augment {
     bool train;                 /* false: normalise, pad centrally, ignore regions only */
     double scale_lo, scale_hi;  /* random scale before the crop; 1, 1 = none */
     bool random_crop;           /* random crop to (H, W), redrawn while one class fills >= 75% */
-    double resized_crop_lo;     /* > 0: random resized crop instead, area fraction in [lo, 1],
-                                 * aspect 3/4 … 4/3 (stage-1 images; contrastive and DINO views) */
+    double resized_crop_lo, resized_crop_hi; /* lo > 0: random resized crop instead, area fraction
+                                 * in [lo, hi] (hi 0 = 1), aspect 3/4 … 4/3 (stage 1, pretraining) */
     double flip;                /* probability */
     bool photometric;           /* brightness, contrast, saturation, hue */
     bool greyscale;             /* p = 0.2, for self-distillation views */
