@@ -140,6 +140,11 @@ static bool chosen(lua_State *L, int table, const char *name)
     return false;
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static int p_save(lua_State *L)
 {
     const sak_params *p = sak_to_params(L, 1);
@@ -153,6 +158,7 @@ static int p_save(lua_State *L)
             meta[n_meta++] = luaL_checkstring(L, -1);
             lua_pop(L, 1);
         }
+        qsort(meta, (size_t)n_meta / 2, sizeof *meta * 2, by_key); /* Lua's order is random */
     }
     sak_st_source *list = calloc((size_t)p->n + 1, sizeof *list);
     if (!list)

@@ -36,11 +36,13 @@ function build.model(cfg)
 end
 
 --- Marks what this stage trains. Called once the parameters exist and before the graph is planned.
-function build.freeze(cfg, params)
+--- `freeze` and probes train routers and heads (and the map that fuses all teachers) alone.
+function build.freeze(cfg, params, stage)
+  local frozen = cfg.student.freeze or stage.kind == "probe"
   for _, p in ipairs(params:list()) do
     local name = p.name:gsub("^backbone%.", "")
-    local routed = name:match("^mor%.") or p.name:match("^heads%.")
-    if cfg.student.freeze and not routed or cfg.student.freeze_vit and name:match("^vit%.") then
+    local routed = name:match("^mor%.") or p.name:match("^heads%.") or p.name:match("^fuse%.")
+    if frozen and not routed or cfg.student.freeze_vit and name:match("^vit%.") then
       params:trainable(p.name, false)
     end
   end

@@ -48,10 +48,10 @@ function check.stage(ctx, stage)
   local teachers = 0
   for _, t in ipairs(ctx.teachers) do teachers = teachers + total(t.params, function(p) return not p.buffer end) end
   local all = total(made.params, function() return true end)
-  local trained = total(made.params, function(p) return p.trainable end)
-  -- value of everything; gradient and two moments of what is trained
-  local state = 4 * (all + 3 * trained + teachers)
+  -- slabs of values, gradients and two moments are of one size
+  local state = 4 * (4 * all + teachers)
   local activations = made.graph:bytes()
+  if stages.labelled(stage) then activations = activations + stages.plan_evaluation(ctx, made.params).graph:bytes() end
   local images = math.floor(ctx.data.info.count * (ctx.cfg.data.fraction or 1))
   return { name = stage.name, kind = stage.kind, batch = stage.batch, parameters = count(made.params),
     teachers = teachers, forward = made.graph:flops(false), flops = made.graph:flops(true),

@@ -11,26 +11,46 @@ local function meter(task, info, eval, final)
     max_dist = eval.edge_max_dist })
 end
 
---- Averages the (E) vectors that the graph leaves under router/<task>/level<k>.
+--- Adds the (B, E) router weights that the graph leaves under router/<task>/level<k>, and the entropy
+--- of each image's weights, over the images that count.
 local function add_routing(sums, graph, keys, valid)
   for _, key in ipairs(keys) do
-    local w = graph:value("router/" .. key)
-    local s = sums[key] or { n = 0 }
-    for e, v in ipairs(w) do s[e] = (s[e] or 0) + v * valid end
+    local w, E = graph:value("router/" .. key), graph:shape("router/" .. key)[2]
+    if type(w) == "number" then w = { w } end
+    local s = sums[key] or { n = 0, entropy = 0 }
+    for b = 0, valid - 1 do
+      for e = 1, E do
+        local p = w[b * E + e]
+        s[e] = (s[e] or 0) + p
+        if p > 0 then s.entropy = s.entropy - p * math.log(p) end
+      end
+    end
     s.n = s.n + valid
     sums[key] = s
   end
 end
 
+--- Mean weights per task, level and expert, and their mean entropy in nats.
 local function log_routing(ctx, sums, experts)
   for key, s in pairs(sums) do
-    local entropy = 0
     for e, name in ipairs(experts) do
-      local p = s[e] / s.n
-      ctx.run:log(("router/%s/%s"):format(key, name), ctx.step, p)
-      if p > 0 then entropy = entropy - p * math.log(p) end
+      if s[e] then ctx.run:log(("router/%s/%s"):format(key, name), ctx.step, s[e] / s.n) end
     end
-    ctx.run:log(("router/%s/entropy"):format(key), ctx.step, entropy)
+    ctx.run:log("router_entropy/" .. key, ctx.step, s.entropy / s.n)
+  end
+end
+
+--- Draws the prediction sheet of the batch in the graph. A sheet that cannot be drawn costs a
+--- warning, never the run.
+local function draw_sheet(ctx, graph, o)
+  local width = o.data.size[2] * (1 + 2 * #o.tasks)
+  local scale = width * 2 <= 8000 and 2 or 1
+  local ok, message = pcall(core.sheet, o.sheet, graph, o.tasks, o.cfg.eval.images, scale)
+  if ok then
+    ctx.run:artifact(o.sheet, "sheet")
+  else
+    ctx.run:event("warn", "sheet", ctx.step, tostring(message))
+    ctx.note("no prediction sheet: " .. tostring(message))
   end
 end
 
@@ -39,7 +59,7 @@ end
 function evaluate.trivial(ctx, data, cfg, tasks)
   local fields = { table.unpack(tasks) }
   local batch = cfg.eval.batch
-  local fit = core.loader(data.train, { fields = fields, batch = batch, shuffle = false,
+  local fit <close> = core.loader(data.train, { fields = fields, batch = batch, shuffle = false,
     limit = math.min(data.info.count, 400), H = data.size[1], W = data.size[2],
     depth_max = cfg.data.depth_max, cache_bytes = 2 ^ 31 })
   local graph = core.graph { training = false }
@@ -60,7 +80,7 @@ function evaluate.trivial(ctx, data, cfg, tasks)
     fit:next(graph)
     for _, task in ipairs(tasks) do trivial[task]:fit(graph, task) end
   end
-  local val = dataset.val_loader(data, cfg.data, batch, fields)
+  local val <close> = dataset.val_loader(data, cfg.data, batch, fields)
   for _ = 1, val:batches() do
     local valid = val:next(graph)
     for _, task in ipairs(tasks) do trivial[task]:score(meters[task], graph, task, valid) end
@@ -81,7 +101,7 @@ end
 ---@return table [task] list of {name, value, unit, goal}
 function evaluate.run(ctx, graph, o)
   local fields = { "image", table.unpack(o.tasks) }
-  local loader = dataset.val_loader(o.data, o.cfg.data, o.cfg.eval.batch, fields)
+  local loader <close> = dataset.val_loader(o.data, o.cfg.data, o.cfg.eval.batch, fields)
   local meters, sums = {}, {}
   for _, task in ipairs(o.tasks) do meters[task] = meter(task, o.data.info, o.cfg.eval, o.final) end
   local n = loader:batches()
@@ -90,7 +110,7 @@ function evaluate.run(ctx, graph, o)
   for b = 1, n do
     local valid = loader:next(graph)
     graph:forward(0)
-    if b == 1 and o.sheet then core.sheet(o.sheet, graph, o.tasks, o.cfg.eval.images, 2) end
+    if b == 1 and o.sheet and o.cfg.eval.images > 0 then draw_sheet(ctx, graph, o) end
     for _, task in ipairs(o.tasks) do meters[task]:update(graph, "out/" .. task, task, valid) end
     add_routing(sums, graph, o.routing, valid)
     progress:update(b)

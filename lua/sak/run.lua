@@ -56,7 +56,8 @@ end
 local function rehearse(ctx)
   for i, stage in ipairs(ctx.cfg.stages) do
     ctx.stage_index = i
-    stages.plan(ctx, stage)
+    local made = stages.plan(ctx, stage)
+    if stages.labelled(stage) then stages.plan_evaluation(ctx, made.params) end
   end
 end
 
@@ -105,6 +106,7 @@ function run.experiment(loaded, store, job, options)
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
   ctx.teachers = require("sak.teachers").sketch(ctx, cfg.teachers)
   rehearse(ctx)
+  collectgarbage() -- Lua cannot see how much C memory the rehearsal holds
   ctx.teachers = require("sak.teachers").open(ctx, cfg.teachers)
   options.data_id = data.info.identity
   ctx.run = begin(loaded, store, job, options)
@@ -144,7 +146,6 @@ function run.stages(ctx, options)
     ctx.run:artifact(file, "weights")
   end
   if ctx.student then
-    ctx.student:save(ctx:path "student.safetensors", { experiment = ctx.cfg.name })
     ctx.run:artifact(ctx:path "student.safetensors", "weights")
   end
   if ctx.result then
@@ -166,7 +167,7 @@ end
 --- All trials of an ablation, one after the other; finished ones (same sweep, arm and configuration)
 --- are not repeated.
 local function run_trials(ablation, store, job)
-  local state = "done"
+  local failed, groups = 0, {}
   for i, trial in ipairs(ablation.trials) do
     local cell = cell_of(trial)
     local done = store:query([[select run from runs where state = 'done' and sweep = ?1 and arm = ?2
@@ -176,13 +177,19 @@ local function run_trials(ablation, store, job)
     else
       io.stderr:write(("trial %d of %d, %s, seed %d\n"):format(i, #ablation.trials, trial.label, trial.seed))
       trial.sources = trial.sources or ablation.sources
-      state = run.experiment(trial, store, job, { sweep = ablation.name, arm = trial.arm,
+      local ok, state = pcall(run.experiment, trial, store, job, { sweep = ablation.name, arm = trial.arm,
         arm_index = trial.arm_index - 1, cell = cell ~= "" and cell or nil })
-      if state == "stopped" then return 130 end
+      if state == "stopped" or type(state) == "table" and state.status == 130 then return 130 end
+      if not ok then
+        failed = failed + 1
+        io.stderr:write(("error: %s: %s\n"):format(trial.label, tostring(state)))
+      end
     end
+    groups[trial.group_sha256] = true
   end
-  print(summary.sweep(store, ablation.name))
-  return 0
+  print(summary.sweep(store, ablation.name, groups))
+  if failed > 0 then io.stderr:write(("%d of %d trials failed\n"):format(failed, #ablation.trials)) end
+  return failed > 0 and 1 or 0
 end
 
 ---@param job table

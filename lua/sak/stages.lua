@@ -91,6 +91,7 @@ local function carry(ctx, params)
     local source = known[p.name] and p.name or known[bare] and bare
     if source then params:copy(p.name, before, source) else fresh[#fresh + 1] = p.name end
   end
+  if #fresh == #params:list() then error("no parameter of the stage before fits this stage", 0) end
   ctx.run:event("info", "carried", ctx.step, ("%d parameters from the stage before, %d new"):format(
     #params:list() - #fresh, #fresh))
 end
@@ -99,9 +100,11 @@ end
 local function load_stem(ctx, params)
   local path = ctx.cfg.student.stem.weights
   if not path or ctx.student then return end
-  local prefix = params:list()[1].name:match("^backbone%.") and "backbone.vit." or "vit."
+  local first = params:list()[1].name
+  local prefix = ctx.stage_kind == "pretrain" and "" or first:match("^backbone%.") and "backbone.vit." or "vit."
   local file <close> = core.safetensors(path)
-  weights.load_encoder(params, file, ctx.cfg.student.stem, { where = path, image = ctx.data.size, prefix = prefix })
+  weights.load_encoder(params, file, ctx.cfg.student.stem, { where = path, image = ctx.data.size, prefix = prefix,
+    source_grid = ctx.cfg.student.stem.grid })
 end
 
 local function refuse_missing(cfg)
@@ -170,13 +173,15 @@ function stages.plan(ctx, stage)
   refuse_missing(ctx.cfg)
   local made, objective = plan[stage.kind](ctx, stage)
   made.graph:output("loss", objective)
-  build.freeze(ctx.cfg, made.params)
+  build.freeze(ctx.cfg, made.params, stage)
   made.graph:plan(objective)
   return made
 end
 
---- The graph that evaluates what a stage trained.
-local function evaluation_graph(ctx, params, tasks)
+--- The graph that evaluates what a stage trained, planned but without memory.
+---@return Plan, string[] routing  keys of its router/<key> outputs
+function stages.plan_evaluation(ctx, params)
+  local tasks = ctx.cfg.student.tasks
   local made = assemble(ctx, params, { batch = ctx.cfg.eval.batch, tasks = tasks })
   local graph, keys = made.graph, {}
   for _, task in ipairs(tasks) do
@@ -190,21 +195,24 @@ local function evaluation_graph(ctx, params, tasks)
   for _, key in ipairs(keys) do
     local p = made.routing[key]
     if #p.shape == 3 then p = p:mean { axis = 1 } end
-    graph:output("router/" .. key, p:mean { axis = 0 })
+    graph:output("router/" .. key, p)
   end
   graph:plan()
-  made.finish()
-  return graph, keys
+  return made, keys
 end
+
+--- Whether a stage has labels, and so something to score.
+function stages.labelled(stage) return stage.kind == "multitask" or stage.kind == "probe" end
 
 --- Scores what the stage has trained so far; the final time with edges matched and a sheet drawn.
 local function scorer(ctx, params)
   local cfg, tasks = ctx.cfg, ctx.cfg.student.tasks
-  local graph, routing = evaluation_graph(ctx, params, tasks)
+  local made, routing = stages.plan_evaluation(ctx, params)
+  made.finish()
   local experts = { "stem" }
   for _, t in ipairs(ctx.teachers) do experts[#experts + 1] = t.name end
   return function(final)
-    return evaluate.run(ctx, graph, { data = ctx.data, cfg = cfg, tasks = tasks, routing = routing,
+    return evaluate.run(ctx, made.graph, { data = ctx.data, cfg = cfg, tasks = tasks, routing = routing,
       experts = experts, final = final, sheet = final and ctx:path "predictions.png" or nil })
   end
 end
@@ -213,27 +221,30 @@ end
 function stages.run(ctx, stage)
   local cfg, made = ctx.cfg, stages.plan(ctx, stage)
   local options = made.options or {}
+  ctx.stage_kind = stage.kind
   carry(ctx, made.params)
-  if not options.export then load_stem(ctx, made.params) end
+  load_stem(ctx, made.params)
+  if ctx.student then ctx.student:close() end
   made.finish()
   if options.start then options.start() end
   local data, spec = ctx.data, cfg.data
   if stage.data then data, spec = dataset.open(stage.data), stage.data end
   local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, made.more)
-  local labelled = stage.kind == "multitask" or stage.kind == "probe"
-  local score = labelled and scorer(ctx, made.params)
+  local score = stages.labelled(stage) and scorer(ctx, made.params)
   local finished = train.run(ctx, { name = stage.name, graph = made.graph, params = made.params, loader = loader,
     stage = stage, terms = made.terms, after_update = options.after_update,
     on_iteration = score and cfg.eval.every > 0 and function(it)
       if it % cfg.eval.every == 0 then score(false) end
     end })
   if not finished then return false end
-  if stage.kind == "pretrain" then ctx.encoder_params = options.export or made.params end
-  if score then
-    ctx.result = score(true)
-    ctx.run:artifact(ctx:path "predictions.png", "sheet")
+  if stage.kind == "pretrain" then
+    ctx.encoder_params = options.export or made.params
+  else
+    ctx.student = made.params
+    ctx.student:save(ctx:path "student.safetensors", { experiment = cfg.name, stage = stage.name })
   end
-  ctx.student = stage.kind ~= "pretrain" and made.params or nil
+  made.graph:close()
+  if score then ctx.result = score(true) end
   return true
 end
 

@@ -2,6 +2,7 @@
 --- and cached by the hash of their recipe.
 
 local core = require "sak.core"
+local failure = require "sak.failure"
 local host = require "sak.host"
 local teacher = require "sak.models.teacher"
 
@@ -40,7 +41,7 @@ local function train(ctx, name, loaded, file)
   ctx.note(("teacher '%s' is not in the cache yet: training it (%s)"):format(name, loaded.sources[1].path))
   core.mkdir(folder_of(file))
   local run = require("sak.run").experiment(loaded, ctx.store, ctx.job, { kind = "teacher", export = file })
-  if run ~= "done" then error("interrupted", 0) end
+  if run ~= "done" then error(failure.new(130, "interrupted while training teacher '" .. name .. "'")) end
 end
 
 --- Opens every teacher of the configuration.

@@ -1,6 +1,7 @@
 --- The step loop, one for every stage: next batch, forward, backward, update, log.
 
 local core = require "sak.core"
+local failure = require "sak.failure"
 local schedules = require "sak.schedules"
 
 local train = {}
@@ -32,9 +33,7 @@ local function check_finite(ctx, loop, it, loss, norm)
   if loss == loss and norm == norm and math.abs(loss) < math.huge and math.abs(norm) < math.huge then return end
   local text = ("%s: loss %g, gradient norm %g at iteration %d"):format(loop.name, loss, norm, it)
   ctx.run:event("error", "not_finite", ctx.step, text)
-  error(setmetatable({ status = 1, text = text }, { __tostring = function(e)
-    return e.text .. "; try a lower learning rate, gradient clipping (clip = 10) or a longer warm-up"
-  end }))
+  error(failure.new(1, text .. "; try a lower learning rate, gradient clipping (clip = 10) or a longer warm-up"))
 end
 
 --- Seconds by operation, largest first; shown when SAK_PROFILE is set.
