@@ -120,7 +120,7 @@ local plan = {}
 function plan.distill(ctx, stage)
   local made = assemble(ctx, core.params(ctx.cfg.seed), { batch = stage.batch, stage = stage })
   local objective, parts = distillation(ctx, made, stage)
-  add_terms(made.graph, made.terms, "distill/", parts)
+  add_terms(made.graph, made.terms, "kd/", parts)
   made.fields = { "image" }
   return made, objective
 end
@@ -139,7 +139,7 @@ function plan.multitask(ctx, stage)
   add_terms(made.graph, made.terms, "task/", parts)
   if next(made.features) and stage.alpha and stage.alpha > 0 then
     local kd, kd_parts = distillation(ctx, made, stage)
-    add_terms(made.graph, made.terms, "distill/", kd_parts)
+    add_terms(made.graph, made.terms, "kd/", kd_parts)
     objective = objective + (stage.alpha == 1 and kd or kd * stage.alpha)
   end
   made.fields = { "image", table.unpack(tasks) }
