@@ -17,14 +17,14 @@ static int64_t add_run(sak_store *s, const sak_run_info *info, const char *state
     sak_run *r = NULL;
     OK(sak_run_begin(s, info, &r, err));
     const int64_t id = sak_run_id(r);
-    sak_run_key(r, "val/semseg/miou", &(sak_key_info){.goal = "max", .unit = "%", .task = "semseg"});
-    sak_run_key(r, "val/depth/rmse", &(sak_key_info){.goal = "min", .unit = "m", .task = "depth"});
-    sak_run_log(r, "train/loss", 0, 2);
-    sak_run_log(r, "train/loss", 1, 1);
+    sak_run_key(r, "val/semseg/mIoU", &(sak_key_info){.goal = "max", .unit = "%", .task = "semseg"});
+    sak_run_key(r, "val/depth/RMSE", &(sak_key_info){.goal = "min", .unit = "m", .task = "depth"});
+    sak_run_log(r, "multitask/loss", 0, 2);
+    sak_run_log(r, "multitask/loss", 1, 1);
     if (!isinf(semseg)) /* infinite: this run does not have the task */
-        sak_run_log(r, "val/semseg/miou", 1, semseg);
+        sak_run_log(r, "val/semseg/mIoU", 1, semseg);
     if (!isinf(depth))
-        sak_run_log(r, "val/depth/rmse", 1, depth);
+        sak_run_log(r, "val/depth/RMSE", 1, depth);
     OK(sak_run_finish(r, state, err));
     return id;
 }
@@ -122,7 +122,7 @@ static void every_documented_query_answers_and_every_view_is_documented(void **s
 static void seed_stats_is_the_students_t_interval_of_the_counted_runs(void **state)
 {
     sak_store *s = reader(state);
-#define MOR " FROM seed_stats WHERE arm = 'mor' AND cell = 'rank=8' AND metric = 'val/semseg/miou'"
+#define MOR " FROM seed_stats WHERE arm = 'mor' AND cell = 'rank=8' AND metric = 'val/semseg/mIoU'"
     expect_number(s, "SELECT count(*)" MOR, 1);
     expect_number(s, "SELECT n" MOR, 3);
     expect_number(s, "SELECT mean" MOR, 53);
@@ -134,20 +134,20 @@ static void seed_stats_is_the_students_t_interval_of_the_counted_runs(void **sta
 #undef MOR
     /* Two seeds: 12.706… */
     expect_number(s, "SELECT hi FROM seed_stats WHERE experiment = 'single_semseg'"
-                     " AND metric = 'val/semseg/miou'",
+                     " AND metric = 'val/semseg/mIoU'",
                   42 + 12.706204736174706 * 2);
     /* One seed has no interval; one that is not finite no mean either. */
     expect_number(s, "SELECT n = 1 AND mean = 70 AND sd IS NULL AND lo IS NULL AND hi IS NULL"
-                     " FROM seed_stats WHERE group_sha256 = 'wide' AND metric = 'val/semseg/miou'", 1);
+                     " FROM seed_stats WHERE group_sha256 = 'wide' AND metric = 'val/semseg/mIoU'", 1);
     expect_number(s, "SELECT n = 0 AND n_nonfinite = 1 AND mean IS NULL FROM seed_stats"
-                     " WHERE group_sha256 = 'wide' AND metric = 'val/depth/rmse'", 1);
+                     " WHERE group_sha256 = 'wide' AND metric = 'val/depth/RMSE'", 1);
     sak_store_close(s);
 }
 
 static void paired_differences_match_seeds_within_a_cell(void **state)
 {
     sak_store *s = reader(state);
-#define SUM " FROM paired WHERE arm = 'sum' AND metric = 'val/semseg/miou'"
+#define SUM " FROM paired WHERE arm = 'sum' AND metric = 'val/semseg/mIoU'"
     expect_number(s, "SELECT count(*)" SUM, 3);
     for (int seed = 0; seed < 3; seed++) {
         char sql[160];

@@ -120,18 +120,18 @@ const sak_documented_query sak_documented_queries[] = {
     {"metrics",
      "One row per point that stands: steps repeated by a resumed attempt appear once. "
      "seconds counts from the run's beginning; value is NULL where it was NaN or infinite.",
-     "SELECT step, value FROM metrics WHERE run = 1 AND metric = 'train/loss' ORDER BY step"},
+     "SELECT step, value FROM metrics WHERE run = 1 AND metric = 'multitask/loss' ORDER BY step"},
     {"finals",
      "One row per run and metric: last value, best by the metric's goal, extremes, mean over all "
      "points, number of points and of those that were not finite.",
-     "SELECT run, seed, value, best, best_step FROM finals WHERE metric = 'val/semseg/miou'"},
+     "SELECT run, seed, value, best, best_step FROM finals WHERE metric = 'val/semseg/mIoU'"},
     {"replicates",
      "The latest finished run of each configuration (group_sha256), sweep, arm, cell and seed.",
      "SELECT group_sha256, count(*) AS seeds FROM replicates GROUP BY group_sha256"},
     {"seed_stats",
      "Over the seeds of one configuration: number, mean, standard deviation (n - 1) of the final "
      "values, and the 95 % Student-t interval of the mean (NULL below two seeds).",
-     "SELECT arm, n, mean, sd, lo, hi FROM seed_stats WHERE metric = 'val/semseg/miou' ORDER BY arm"},
+     "SELECT arm, n, mean, sd, lo, hi FROM seed_stats WHERE metric = 'val/semseg/mIoU' ORDER BY arm"},
     {"routing",
      "Router weights: last logged weight of each expert per run, task and level, and its mean "
      "over all logged steps.",
@@ -147,6 +147,6 @@ const sak_documented_query sak_documented_queries[] = {
     {"paired",
      "Per seed and grid cell, each arm of a sweep minus the reference (first) arm.",
      "SELECT arm, seed, value, reference_value, diff FROM paired"
-     " WHERE metric = 'val/semseg/miou' ORDER BY arm, seed"},
+     " WHERE metric = 'val/semseg/mIoU' ORDER BY arm, seed"},
     {NULL, NULL, NULL},
 };
