@@ -131,7 +131,7 @@ export SAK_DB=$work/runs.db TZ=UTC
 line() { grep -qE -- "$2" "$1" || fail "$3: no line like '$2' in: $(cat "$1")"; }
 runs 0 ls
 line out '^ *3 +baseline +0 +done +2023-11-14 22:46 +3 +200 +semseg=40  depth=0.6 *$' "ls"
-line out '^ *2 +probe +1 +failed .* train/loss=3.5 *$' "ls of a run without task metrics"
+line out '^ *2 +probe +1 +failed .* multitask/loss=3.5 *$' "ls of a run without task metrics"
 line out 'semseg=43.25  depth=0.51  delta_m=\+11.56% *$' "ls with a baseline"
 [ "$(sed -n '2p' out | awk '{print $1}')" = 3 ] || fail "ls does not begin with the newest run"
 runs 0 ls failed --csv; [ "$(grep -c . out)" -eq 2 ] || fail "ls failed: $(cat out)"
