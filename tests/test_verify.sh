@@ -6,7 +6,8 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 "$sak" verify tests/fixtures/verify/a_s1_two_teachers tests/fixtures/verify/b_s1_aligners \
-    tests/fixtures/verify/c_s2_nyud_mor
+    tests/fixtures/verify/c_s2_nyud_mor tests/fixtures/verify/optim tests/fixtures/verify/schedules \
+    tests/fixtures/resize
 
 cp -r tests/fixtures/verify/a_s1_two_teachers "$tmp/nudged"
 # the last four bytes are one float32 weight: set its exponent's low byte

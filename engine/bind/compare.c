@@ -139,24 +139,30 @@ static int compare(lua_State *L)
     return 1;
 }
 
-/* core.fill(graph, input, file, tensor, {…layout}): a graph input from a file's tensor. */
+/* core.fill(graph | params, name, file, tensor, {what = "value"|"grad", …layout}): an input, a
+ * parameter or its gradient from a file's tensor. */
 static int fill(lua_State *L)
 {
-    sak_graph *g = &sak_to_graph(L, 1)->g;
-    const int node = sak_graph_find(g, luaL_checkstring(L, 2));
-    if (node < 0)
-        return luaL_error(L, "the graph has no input '%s'", lua_tostring(L, 2));
-    if (!sak_graph_value(g, node))
-        return 0; /* pruned: nothing in this graph looks at it */
+    const bool graph = luaL_testudata(L, 1, "sak.graph") != NULL;
+    const bool grad = strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0;
+    if (graph) {
+        const sak_graph *g = &sak_to_graph(L, 1)->g;
+        const int node = sak_graph_find(g, luaL_checkstring(L, 2));
+        if (node >= 0 && !sak_graph_value(g, node))
+            return 0; /* pruned: nothing in this graph looks at it */
+    }
+    sak_shape shape;
+    const sak_real *x = NULL;
+    choose_tensor(L, graph ? 0 : grad ? 2 : 1, &shape, &x);
     const sak_st_tensor *t = file_tensor(L, 3, luaL_checkstring(L, 4));
     sak_error err;
-    const layout l = read_layout(L, 5, t, &g->node[node]->s.y, &err);
+    const layout l = read_layout(L, 5, t, &shape, &err);
     if (err.code != SAK_OK)
         return sak_raise(L, &err);
     const float *from = read_tensor(L, t);
-    sak_real *x = sak_graph_value(g, node);
+    sak_real *to = (sak_real *)x; /* choose_tensor serves readers too */
     for (int64_t i = 0; i < t->count; i++)
-        x[engine_index(&l, i)] = from[i];
+        to[engine_index(&l, i)] = from[i];
     return 0;
 }
 

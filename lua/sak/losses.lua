@@ -60,6 +60,9 @@ function tasks.edge(y, label) return y:bce_balanced(label, { pos_weight = 0.95 }
 function tasks.normals(y, label) return y:l1_masked(label, { normalize = true }) end
 function tasks.depth(y, label) return y:l1_masked(label) end
 
+--- One task's loss, without its weight.
+function losses.task(task, output, label) return tasks[task](output, label) end
+
 --- Weighted task losses and their sum.
 ---@param outputs table [task] (B, H, W, channels)
 ---@param labels table [task]

@@ -274,7 +274,10 @@ end
 ---@return Report
 function verify.dump(dir)
   local report = setmetatable({ rows = {}, failed = 0 }, Report)
-  local cfg = host.decode(host.read(join(dir, "config.json")))
+  local text = host.read(join(dir, "config.json"))
+  if require("sak.verify_parts").verify(dir, report) then return report end
+  if not text then error(("%s: no config.json; `sak verify` reads reference dumps"):format(dir), 0) end
+  local cfg = host.decode(text)
   if cfg.encoder then
     verify_encoder(dir, cfg, report)
   elseif cfg.stem then
