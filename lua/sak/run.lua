@@ -38,6 +38,15 @@ local function comparable(cfg)
   return host.sha256(host.encode { data = cfg.data, stem = cfg.student.stem, head = cfg.student.head, stage = stage })
 end
 
+--- What the environment tells sak and BLIS, as JSON.
+local function environment()
+  local env = {}
+  for _, name in ipairs { "SAK_DB", "SAK_ISA", "SAK_GEMM", "SAK_LUA_ROOT", "BLIS_ARCH_TYPE", "BLIS_NUM_THREADS" } do
+    env[name] = os.getenv(name)
+  end
+  return host.encode(env)
+end
+
 local Context = {}
 Context.__index = Context
 
@@ -68,7 +77,7 @@ local function begin(loaded, store, job, options)
     script_path = source.path, script_text = source.text, config_json = loaded.json,
     config_sha256 = loaded.config_sha256, group_sha256 = loaded.group_sha256,
     compare_sha256 = comparable(cfg), git_commit = git.commit, git_dirty = git.dirty, git_diff = git.diff,
-    argv = table.concat(job.argv, " "), sak_version = machine.sak_version, cpu = machine.cpu,
+    argv = table.concat(job.argv, " "), env = environment(), sak_version = machine.sak_version, cpu = machine.cpu,
     blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads(),
     data_id = options.data_id, sweep = options.sweep, arm = options.arm, arm_index = options.arm_index,
     cell = options.cell }
