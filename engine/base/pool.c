@@ -89,12 +89,19 @@ static void announce(void)
     }
 }
 
+/* Processors this process may use, as far as the pool can use them. */
+static int usable_cpus(void)
+{
+    cpu_set_t set; /* too small for machines with more than 1024 processors */
+    const long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                               : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+}
+
 sak_status sak_pool_open(int threads, sak_error *err)
 {
-    if (threads == 0) {
-        cpu_set_t set;
-        threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    }
+    if (threads == 0)
+        threads = usable_cpus();
     if (threads < 1 || threads > MAX_THREADS)
         return SAK_FAIL(err, SAK_EINVAL, "threads must be 1 to %d, got %d", MAX_THREADS, threads);
     sak_pool_close();

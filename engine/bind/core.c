@@ -34,7 +34,7 @@ void sak_new_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_C
     lua_pop(L, 1);
 }
 
-sak_shape sak_to_shape(lua_State *L, int i)
+sak_shape sak_to_dims(lua_State *L, int i)
 {
     luaL_checktype(L, i, LUA_TTABLE);
     const lua_Integer n = luaL_len(L, i);
@@ -50,6 +50,21 @@ sak_shape sak_to_shape(lua_State *L, int i)
                        luaL_typename(L, -1));
         lua_pop(L, 1);
     }
+    sak_shape size = s; /* ops multiply what they are given: it must not overflow */
+    for (int k = 0; k < s.n; k++)
+        size.d[k] = s.d[k] < 1 ? 1 : s.d[k];
+    sak_error err;
+    if (sak_shape_check(&size, &err) != SAK_OK)
+        sak_raise(L, &err);
+    return s;
+}
+
+sak_shape sak_to_shape(lua_State *L, int i)
+{
+    const sak_shape s = sak_to_dims(L, i);
+    sak_error err;
+    if (sak_shape_check(&s, &err) != SAK_OK)
+        sak_raise(L, &err);
     return s;
 }
 

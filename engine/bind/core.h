@@ -31,8 +31,10 @@ int sak_raise(lua_State *L, const sak_error *err);
 /* Registers a handle type: methods, __gc and a metatable scripts cannot reach. */
 void sak_new_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc);
 
-/* {2, 3, 4} at stack index i. */
+/* {2, 3, 4} at stack index i: dimensions of at least 1 with a product that fits. */
 sak_shape sak_to_shape(lua_State *L, int i);
+/* Likewise with any dimensions below 1, as in the attributes of reshape and permute. */
+sak_shape sak_to_dims(lua_State *L, int i);
 void sak_push_shape(lua_State *L, const sak_shape *s);
 
 /* Field of the table at index i, with a default. */

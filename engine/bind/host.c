@@ -95,6 +95,20 @@ static int host_sha256(lua_State *L)
     return 1;
 }
 
+/* sha256_file(path) -> the same of a file of any size, or nil and a message */
+static int host_sha256_file(lua_State *L)
+{
+    char hex[SAK_HASH_TEXT];
+    sak_error err = {0};
+    if (sak_hash_file(luaL_checkstring(L, 1), hex, &err) == SAK_OK) {
+        lua_pushstring(L, hex);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err.msg);
+    return 2;
+}
+
 /* note(text): one line to stderr, for scripts' print */
 static int host_note(lua_State *L)
 {
@@ -258,6 +272,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {"limits", host_limits},     {"here", host_here},           {"mark", host_mark},
     {"marked", host_marked},     {"describe", host_describe},   {"upvalue", host_upvalue},
     {"encode", sak_json_encode}, {"decode", sak_json_decode},   {"array", sak_json_array},
+    {"sha256_file", host_sha256_file},
     {NULL, NULL},
 };
 

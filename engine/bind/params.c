@@ -236,7 +236,7 @@ static int f_get(lua_State *L)
     return 1;
 }
 
-/* params:load(name, file, source): equal shapes, or equal counts for (C, 3, p, p) read as a matrix. */
+/* params:load(name, file, source): equal shapes, but for dimensions of size 1. */
 static int p_load(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
@@ -244,7 +244,7 @@ static int p_load(lua_State *L)
     const sak_safetensors *st = to_file(L, 3);
     const sak_st_tensor *t = tensor_at(L, st, 4);
     sak_error err;
-    if (t->count != q->count) {
+    if (!sak_shape_equal_squeezed(&t->shape, &q->shape)) {
         SAK_FAIL(&err, SAK_ESHAPE, "%s: '%s' is %s but the model's '%s' is %s", st->path, t->name,
                  SAK_SHAPE_TEXT(&t->shape), q->name, SAK_SHAPE_TEXT(&q->shape));
         return sak_raise(L, &err);
@@ -294,7 +294,7 @@ static int p_copy(lua_State *L)
     const sak_param *q = &p->list[find(L, p, 2)];
     const sak_param *r = &o->list[find(L, o, 4)];
     sak_error err;
-    if (q->count != r->count) {
+    if (!sak_shape_equal_squeezed(&q->shape, &r->shape)) {
         SAK_FAIL(&err, SAK_ESHAPE, "'%s' is %s but '%s' is %s", r->name, SAK_SHAPE_TEXT(&r->shape),
                  q->name, SAK_SHAPE_TEXT(&q->shape));
         return sak_raise(L, &err);

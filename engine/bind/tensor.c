@@ -6,9 +6,22 @@
 
 #define TYPE "sak.tensor"
 
+/* A script may keep a tensor longer than its graph is open. */
+static sak_ltensor *living(lua_State *L, sak_ltensor *t)
+{
+    if (t && t->node >= t->g->n)
+        luaL_error(L, "this tensor belongs to a graph that has been closed");
+    return t;
+}
+
 sak_ltensor *sak_to_tensor(lua_State *L, int i)
 {
-    return luaL_checkudata(L, i, TYPE);
+    return living(L, luaL_checkudata(L, i, TYPE));
+}
+
+static sak_ltensor *test_tensor(lua_State *L, int i)
+{
+    return living(L, luaL_testudata(L, i, TYPE));
 }
 
 void sak_push_tensor(lua_State *L, int graph_index, sak_graph *g, int node)
@@ -40,7 +53,7 @@ static void read_attribute(lua_State *L, const sak_op *op, int index, sak_attrs 
     const sak_attr_spec *spec = &op->attrs[index];
     switch (spec->type) {
     case SAK_ATTR_DIMS:
-        attr->dims = sak_to_shape(L, lua_gettop(L));
+        attr->dims = sak_to_dims(L, lua_gettop(L));
         return;
     case SAK_ATTR_BOOL:
         if (!lua_isboolean(L, -1))
@@ -57,12 +70,16 @@ static void read_attribute(lua_State *L, const sak_op *op, int index, sak_attrs 
         attr->v[index] = c;
         return;
     }
-    case SAK_ATTR_INT:
-        if (!lua_isinteger(L, -1) && !(lua_isnumber(L, -1) &&
-                                       lua_tonumber(L, -1) == (double)(int64_t)lua_tonumber(L, -1)))
+    case SAK_ATTR_INT: {
+        if (lua_type(L, -1) != LUA_TNUMBER)
             break;
-        attr->v[index] = lua_tonumber(L, -1);
+        const double v = lua_tonumber(L, -1);
+        if (!(v >= -0x1p53 && v <= 0x1p53) || v != (double)(int64_t)v)
+            luaL_error(L, "%s: %s must be a whole number, got %s", op->name, spec->name,
+                       luaL_tolstring(L, -1, NULL));
+        attr->v[index] = v;
         return;
+    }
     default:
         if (lua_type(L, -1) != LUA_TNUMBER)
             break;
@@ -94,6 +111,15 @@ static void read_attributes(lua_State *L, const sak_op *op, int table, sak_attrs
             luaL_error(L, "%s needs the attribute %s", op->name, op->attrs[i].name);
 }
 
+/* What an op makes must fit: expand, pad and resize take any size. */
+static sak_status fits(const sak_op *op, const sak_shape *y, sak_error *err)
+{
+    sak_error why;
+    if (sak_shape_check(y, &why) == SAK_OK)
+        return SAK_OK;
+    return SAK_FAIL(err, why.code, "%s: its result has %s", op->name, why.msg);
+}
+
 /* core.op.NAME(x, …, {attr = v}): the op row is the closure's upvalue. */
 static int call_op(lua_State *L)
 {
@@ -108,7 +134,7 @@ static int call_op(lua_State *L)
             table = i;
             break;
         }
-        const sak_ltensor *t = luaL_testudata(L, i, TYPE);
+        const sak_ltensor *t = test_tensor(L, i);
         if (!t) {
             sak_error err;
             SAK_FAIL(&err, SAK_EINVAL, "%s: argument %d must be a tensor, got %s", op->name, i,
@@ -132,6 +158,7 @@ static int call_op(lua_State *L)
     sak_error err;
     int out = 0;
     SAK_CHECK(L, &err, sak_graph_op(g, op, &attr, n, in, &out, &err));
+    SAK_CHECK(L, &err, fits(op, &g->node[out]->s.y, &err));
     if (owner)
         lua_getiuservalue(L, owner, 1);
     else
@@ -158,7 +185,7 @@ static int affine(lua_State *L, int tensor, double a, double b)
 
 static int binary(lua_State *L, const char *name)
 {
-    const sak_ltensor *a = sak_to_tensor(L, 1), *b = luaL_testudata(L, 2, TYPE);
+    const sak_ltensor *a = sak_to_tensor(L, 1), *b = test_tensor(L, 2);
     sak_error err;
     if (!b || a->g != b->g) {
         SAK_FAIL(&err, SAK_EINVAL, "%s: the other operand must be a tensor of the same graph or a "

@@ -44,6 +44,13 @@ sak_status sak_params_add(sak_params *p, const char *name, const sak_shape *shap
         *index = found;
         return SAK_OK;
     }
+    sak_error why;
+    if (sak_shape_check(shape, &why) != SAK_OK)
+        return SAK_FAIL(err, why.code, "parameter '%s': %s", name, why.msg);
+    const int64_t count = sak_shape_count(shape);
+    if (p->total > SAK_MAX_ELEMENTS - count)
+        return SAK_FAIL(err, SAK_ESHAPE, "parameter '%s' %s: more than %lld elements in the set", name,
+                        SAK_SHAPE_TEXT(shape), (long long)SAK_MAX_ELEMENTS);
     if (p->value)
         return SAK_FAIL(err, SAK_EINVAL,
                         "parameter '%s' is new, but the set was completed by an earlier graph", name);
@@ -58,7 +65,6 @@ sak_status sak_params_add(sak_params *p, const char *name, const sak_shape *shap
     char *own = sak_arena_text(&p->arena, name);
     if (!own)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory for parameter '%s'", name);
-    const int64_t count = sak_shape_count(shape);
     p->list[p->n] = (sak_param){.name = own,
                                 .shape = *shape,
                                 .offset = p->total,

@@ -34,6 +34,36 @@ bool sak_shape_equal(const sak_shape *a, const sak_shape *b)
     return true;
 }
 
+bool sak_shape_equal_squeezed(const sak_shape *a, const sak_shape *b)
+{
+    int i = 0, j = 0;
+    for (;;) {
+        while (i < a->n && a->d[i] == 1)
+            i++;
+        while (j < b->n && b->d[j] == 1)
+            j++;
+        if (i == a->n || j == b->n)
+            return i == a->n && j == b->n;
+        if (a->d[i++] != b->d[j++])
+            return false;
+    }
+}
+
+sak_status sak_shape_check(const sak_shape *s, sak_error *err)
+{
+    int64_t n = 1;
+    for (int i = 0; i < s->n; i++) {
+        if (s->d[i] < 1)
+            return SAK_FAIL(err, SAK_ESHAPE, "shape %s: every dimension must be at least 1",
+                            SAK_SHAPE_TEXT(s));
+        if (s->d[i] > SAK_MAX_ELEMENTS / n)
+            return SAK_FAIL(err, SAK_ESHAPE, "shape %s: more than %lld elements", SAK_SHAPE_TEXT(s),
+                            (long long)SAK_MAX_ELEMENTS);
+        n *= s->d[i];
+    }
+    return SAK_OK;
+}
+
 const char *sak_shape_text(const sak_shape *s, char *buf, size_t bytes)
 {
     size_t at = (size_t)snprintf(buf, bytes, "(");

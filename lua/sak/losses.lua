@@ -24,11 +24,38 @@ local function same_grid(s, t)
   return s, t:resize { size = { a[2], a[3] }, mode = "bilinear" }
 end
 
+--- Where a researcher's function stands. What the configuration hands over is a wrapper of it.
+---@param f function
+local function place_of(f)
+  local function here(g)
+    local info = type(g) == "function" and debug.getinfo(g, "S")
+    return info and info.source:sub(1, 1) == "@" and ("%s:%d"):format(info.source:sub(2), info.linedefined)
+  end
+  local place, i, name, inner = here(f), 1, nil, nil
+  while not place do
+    name, inner = debug.getupvalue(f, i)
+    if not name then return "custom loss" end
+    place, i = here(inner), i + 1
+  end
+  return place
+end
+
+--- A loss must be one number.
+local function checked(v, f, what)
+  local s, n = nn.shape_of(v), 1
+  for _, d in ipairs(s or {}) do n = n * d end
+  if not s or n ~= 1 then
+    error(("%s: the %s returned %s, but a loss is a tensor of one element; use :mean_all() or :sum_all()"):format(
+      place_of(f), what, nn.describe(v)), 0)
+  end
+  return v
+end
+
 --- One teacher, one level. Both as maps (B, h, w, C).
 ---@param kind "cos+l1"|"cos"|"l2"|function
 function losses.distill_one(s, t, kind)
   s, t = same_grid(s, t)
-  if type(kind) == "function" then return kind(s, t) end
+  if type(kind) == "function" then return checked(kind(s, t), kind, "distillation loss") end
   return kinds[kind](s, t)
 end
 
@@ -72,7 +99,7 @@ function losses.multitask(outputs, labels, order, weights, own)
   local total, terms = nil, {}
   for _, task in ipairs(order) do
     local loss = own and own[task] or tasks[task]
-    local v = loss(outputs[task], labels[task]) * (weights[task] or losses.task_weights[task])
+    local v = checked(loss(outputs[task], labels[task]), loss, task .. " loss") * (weights[task] or losses.task_weights[task])
     terms[#terms + 1] = { name = task, value = v }
     total = total and total + v or v
   end

@@ -1,14 +1,37 @@
 --- Scopes: a place in the parameter tree, and the layers that hang their parameters there.
 --- `nn / "blocks" / 3` is the scope "blocks.3"; layers are created where they are used, and a second
 --- graph over the same parameters finds them again by name.
+---
+--- A researcher's functions get scopes too. What a scope stands for is therefore kept here, out of
+--- their reach: through a scope they can build, but neither save nor close, nor change a layer.
 
 ---@class Scope
+local Scope = {}
+
+---@class ScopeState
 ---@field graph userdata  the graph under construction
 ---@field params userdata  the parameter set
 ---@field prefix string  "" or "a.b."
----@field shared table  what all scopes of one graph share: trace, noise
-local Scope = {}
-Scope.__index = Scope
+---@field shared table  what all scopes of one graph share: trace, inputs
+
+---@type table<Scope, ScopeState>
+local state = setmetatable({}, { __mode = "k" })
+
+local meta = { __index = Scope, __metatable = false, __name = "scope" }
+
+function meta.__newindex(_, key)
+  error(("a scope cannot be changed: '%s'"):format(tostring(key)), 2)
+end
+
+local function new(graph, params, prefix, shared)
+  local scope = setmetatable({}, meta)
+  state[scope] = { graph = graph, params = params, prefix = prefix, shared = shared }
+  return scope
+end
+
+local function of(scope)
+  return state[scope] or error("this is a method of scopes: write nn:linear(…), not nn.linear(…)", 3)
+end
 
 local nn = {}
 
@@ -18,14 +41,14 @@ local nn = {}
 ---@return Scope
 function nn.scope(graph, params, options)
   options = options or {}
-  return setmetatable({ graph = graph, params = params, prefix = options.prefix or "",
-    shared = { trace = options.trace, inputs = options.inputs or {} } }, Scope)
+  return new(graph, params, options.prefix or "",
+    { trace = options.trace, inputs = options.inputs or {} })
 end
 
 --- A scope below this one.
-function Scope.__div(self, name)
-  return setmetatable({ graph = self.graph, params = self.params,
-    prefix = self.prefix .. tostring(name) .. ".", shared = self.shared }, Scope)
+function meta.__div(self, name)
+  local s = of(self)
+  return new(s.graph, s.params, s.prefix .. tostring(name) .. ".", s.shared)
 end
 
 --- A learned tensor. init: { kind, a }, see engine/graph/params.h; default trunc_normal 0.02.
@@ -34,20 +57,23 @@ end
 ---@param init? table
 ---@return userdata
 function Scope:param(name, shape, init)
-  return self.graph:param(self.params, self.prefix .. name, shape, init)
+  local s = of(self)
+  return s.graph:param(s.params, s.prefix .. name, shape, init)
 end
 
 --- A tensor that is saved with the parameters but never optimised (running statistics).
 function Scope:buffer(name, shape, init)
-  return self.graph:param(self.params, self.prefix .. name, shape, init, true)
+  local s = of(self)
+  return s.graph:param(s.params, s.prefix .. name, shape, init, true)
 end
 
 --- Makes x readable as `name` after a step when the builder asked for traces (sak verify).
 ---@return userdata x
 function Scope:trace(name, x)
-  if self.shared.trace then
-    self.shared.trace[name] = x
-    self.graph:output(name, x)
+  local s = of(self)
+  if s.shared.trace then
+    s.shared.trace[name] = x
+    s.graph:output(name, x)
   end
   return x
 end
@@ -56,14 +82,16 @@ end
 ---@param name string
 ---@param shape integer[]
 function Scope:input(name, shape)
-  local inputs = self.shared.inputs
-  inputs[name] = inputs[name] or self.graph:input(name, shape)
+  local s = of(self)
+  local inputs = s.shared.inputs
+  inputs[name] = inputs[name] or s.graph:input(name, shape)
   return inputs[name]
 end
 
 --- N(0, 1) noise, drawn anew each training step; the tensor given as input `name` replaces it.
 function Scope:noise(name, shape)
-  return self.shared.inputs[name] or self.graph:op("randn", { shape = shape })
+  local s = of(self)
+  return s.shared.inputs[name] or s.graph:op("randn", { shape = shape })
 end
 
 --- y = x W^T + b over the last axis; weight (out, in), truncated normal std 0.02, bias 0.
@@ -125,6 +153,27 @@ end
 function nn.to_tokens(x)
   local s = x.shape
   return x:reshape { shape = { s[1], s[2] * s[3], s[4] } }
+end
+
+--- What a researcher's function returned.
+---@return integer[]?  nil unless v is a tensor
+function nn.shape_of(v)
+  return type(v) == "userdata" and getmetatable(v) == "tensor" and v.shape or nil
+end
+
+function nn.same_shape(a, b)
+  local s, t = nn.shape_of(a), nn.shape_of(b)
+  if not s or not t or #s ~= #t then return false end
+  for i = 1, #s do
+    if s[i] ~= t[i] then return false end
+  end
+  return true
+end
+
+--- The same in words: "tensor (2, 3)", "nil", "a table".
+function nn.describe(v)
+  if nn.shape_of(v) then return tostring(v) end
+  return v == nil and "nil" or "a " .. type(v)
 end
 
 return nn

@@ -47,6 +47,14 @@ end
 
 local function join(dir, name) return dir .. "/" .. name end
 
+local function read_json(path)
+  local text, message = host.read(path)
+  if not text then error(message, 0) end
+  local ok, value = pcall(host.decode, text)
+  if not ok then error(("%s: %s"):format(path, value), 0) end
+  return value
+end
+
 ---@class Report
 ---@field rows table[]
 local Report = {}
@@ -182,7 +190,7 @@ local function verify_training(dir, cfg, report)
   local model = core.safetensors(join(dir, "model.safetensors"))
   local inputs = core.safetensors(join(dir, "inputs.safetensors"))
   local expected = core.safetensors(join(dir, "expected.safetensors"))
-  local expected_json = host.decode(host.read(join(dir, "expected.json")))
+  local expected_json = read_json(join(dir, "expected.json"))
   local shapes, names = inputs:shapes(), {}
   local expected_shapes = expected:shapes()
   for name in pairs(expected_shapes) do names[#names + 1] = name end
@@ -274,10 +282,13 @@ end
 ---@return Report
 function verify.dump(dir)
   local report = setmetatable({ rows = {}, failed = 0 }, Report)
-  local text = host.read(join(dir, "config.json"))
+  if host.exists(dir) ~= "folder" then
+    error(("%s: no such folder; `sak verify` reads reference dumps"):format(dir), 0)
+  end
+  local path = join(dir, "config.json")
+  local cfg = host.exists(path) and read_json(path)
   if require("sak.verify_parts").verify(dir, report) then return report end
-  if not text then error(("%s: no config.json; `sak verify` reads reference dumps"):format(dir), 0) end
-  local cfg = host.decode(text)
+  if not cfg then error(("%s: no config.json; `sak verify` reads reference dumps"):format(dir), 0) end
   if cfg.encoder then
     verify_encoder(dir, cfg, report)
   elseif cfg.stem then

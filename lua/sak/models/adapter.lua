@@ -1,5 +1,7 @@
 --- Adapters (sak-method.md section 3): light residual branches of rank r.
 
+local nn_ = require "sak.nn"
+
 local adapter = {}
 
 ---@param c {rank: integer?, down_ratio: integer?}
@@ -19,8 +21,13 @@ end
 ---@param i integer  0 for the embedding, block index + 1 after that
 ---@param c table  the resolved adapter; c.fn is a researcher's own function(x, i, nn) -> tensor
 function adapter.forward(nn, x, i, c)
-  if c.fn then return c.fn(x, i, nn) end
-  return adapter[c.kind](nn, x, c)
+  if not c.fn then return adapter[c.kind](nn, x, c) end
+  local y = c.fn(x, i, nn)
+  if not nn_.same_shape(y, x) then
+    error(("%s: the adapter returned %s, but the path needs %s like its input"):format(
+      c.place or "custom adapter", nn_.describe(y), tostring(x)), 0)
+  end
+  return y
 end
 
 --- Teacher-Specific Adapter Path: r0 = A0(x0), ri = Ai(r(i-1) + xi).

@@ -1,6 +1,7 @@
 --- Task heads: from four mixed levels to pixels (sak-method.md section 3).
 
-local to_map = require("sak.nn").to_map
+local nn_ = require "sak.nn"
+local to_map = nn_.to_map
 
 local head = {}
 
@@ -48,8 +49,14 @@ end
 ---@param c table  { kind or fn, h, w, H, W, channels, task }; c.fn is a researcher's own
 ---function(levels, task, nn) -> (B, any h, any w, channels)
 function head.forward(nn, levels, c)
-  if c.fn then return c.fn(levels, c.task, nn) end
-  return head[c.kind](nn, levels, c)
+  local low
+  if c.fn then low = c.fn(levels, c.task, nn) else low = head[c.kind](nn, levels, c) end
+  local B, s = levels[1].shape[1], nn_.shape_of(low)
+  if not s or #s ~= 4 or s[1] ~= B or s[4] ~= c.channels then
+    error(("%s: the head returned %s, but %s needs (%d, any height, any width, %s)"):format(
+      c.place or c.kind .. " head", nn_.describe(low), c.task, B, c.channels), 0)
+  end
+  return low
 end
 
 return head

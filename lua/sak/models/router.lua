@@ -6,6 +6,8 @@
 ---   weights  (B, n) or (B, L, n) with the stem first, or nil when there is nothing to log
 --- A researcher's own router in an experiment file is  function(stem, experts, nn) -> mixed, weights.
 
+local nn_ = require "sak.nn"
+
 local router = {}
 
 --- Gate logits: Linear(C/2 -> n)(GELU(LN(Linear(C -> C/2)(x)))), one per token.
@@ -76,10 +78,17 @@ end
 function router.forward(nn, stem, experts, c)
   if not c.fn then return router[c.kind](nn, stem, experts, c) end
   local mixed, weights = c.fn(stem, experts, nn)
-  local want, got = stem.shape, mixed and mixed.shape
-  if not got or #got ~= 3 or got[1] ~= want[1] or got[2] ~= want[2] or got[3] ~= want[3] then
+  local place = c.place or "custom router"
+  if not nn_.same_shape(mixed, stem) then
     error(("%s: the router returned %s, but the head needs %s like the stem"):format(
-      c.place or "custom router", tostring(mixed), tostring(stem)), 0)
+      place, nn_.describe(mixed), tostring(stem)), 0)
+  end
+  local B, L, n = stem.shape[1], stem.shape[2], #experts + 1
+  local s = nn_.shape_of(weights)
+  local fits = s and s[1] == B and s[#s] == n and (#s == 2 or #s == 3 and s[2] == L)
+  if weights ~= nil and not fits then
+    error(("%s: the router returned %s as weights, but (%d, %d) or (%d, %d, %d) is needed: one per expert, the stem first")
+      :format(place, nn_.describe(weights), B, n, B, L, n), 0)
   end
   return mixed, weights
 end

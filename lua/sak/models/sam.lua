@@ -7,6 +7,8 @@ local to_tokens = require("sak.nn").to_tokens
 
 local sam = {}
 
+local LN_EPS = 1e-5 -- where the specification has none (sak-method.md section 2.2)
+
 --- Longest side to `side` (bicubic), zeros right and below.
 ---@param image userdata (B, H, W, 3)
 ---@return userdata (B, side, side, 3)
@@ -20,13 +22,13 @@ end
 
 local function attention(nn, x, c, h, w)
   local d = c.width // c.heads
-  local qkv = nn:linear("qkv", x, 3 * c.width)
+  local qkv = nn:linear("qkv", x, 3 * c.width, { bias = c.qkv_bias ~= false })
   local mixed = qkv:attention(nn:param("rel_pos_h", { 2 * h - 1, d }, { "zeros" }),
     nn:param("rel_pos_w", { 2 * w - 1, d }, { "zeros" }), { heads = c.heads, grid_h = h, grid_w = w })
   return nn:linear("proj", mixed, c.width)
 end
 
---- Padded window tokens take part in the attention: their q, k and v are the qkv bias.
+--- Padded window tokens take part in the attention: their q, k and v are the qkv bias, 0 without one.
 local function windowed(nn, x, c, h, w)
   local windows = to_map(x, h, w):window_partition { window = c.window }
   return to_tokens(attention(nn, windows, c, c.window, c.window)
@@ -34,9 +36,9 @@ local function windowed(nn, x, c, h, w)
 end
 
 local function block(nn, x, c, h, w, global)
-  local y = nn:layer_norm("norm1", x, c.ln_eps)
+  local y = nn:layer_norm("norm1", x, c.ln_eps or LN_EPS)
   x = x + (global and attention(nn / "attn", y, c, h, w) or windowed(nn / "attn", y, c, h, w))
-  local hidden = (nn / "mlp"):linear("fc1", nn:layer_norm("norm2", x, c.ln_eps),
+  local hidden = (nn / "mlp"):linear("fc1", nn:layer_norm("norm2", x, c.ln_eps or LN_EPS),
     math.floor(c.width * c.mlp_ratio)):gelu()
   return x + (nn / "mlp"):linear("fc2", hidden, c.width)
 end

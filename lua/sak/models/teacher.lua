@@ -4,6 +4,7 @@
 local core = require "sak.core"
 local host = require "sak.host"
 local nn = require "sak.nn"
+local schema = require "sak.schema"
 local vit = require "sak.models.vit"
 local sam = require "sak.models.sam"
 local weights = require "sak.weights"
@@ -28,12 +29,40 @@ local function spec_from_file(shapes, path)
   end
   local depth = 0
   while shapes[("blocks.%d.norm1.weight"):format(depth)] do depth = depth + 1 end
-  local width = proj[1]
+  local width, fc1 = proj[1], shapes["blocks.0.mlp.fc1.weight"]
   return { kind = "vit", width = width, depth = depth, patch = proj[3],
-    mlp_ratio = shapes["blocks.0.mlp.fc1.weight"][1] / width, qkv_bias = shapes["blocks.0.attn.qkv.bias"] ~= nil,
+    mlp_ratio = fc1 and fc1[1] / width, qkv_bias = shapes["blocks.0.attn.qkv.bias"] ~= nil,
     class_token = shapes.cls_token ~= nil, registers = shapes.reg_token and shapes.reg_token[2] or 0,
     layer_scale = shapes["blocks.0.ls1.gamma"] ~= nil, pre_norm = shapes["norm_pre.weight"] ~= nil,
     patch_bias = shapes["patch_embed.proj.bias"] ~= nil }
+end
+
+--- Random teachers of one shape differ: their seed is their name.
+local function seed_of(name) return tonumber(host.sha256(name):sub(1, 12), 16) end
+
+local function identity_of(t, path)
+  if path == "random" then return "random" end
+  local hash, message = host.sha256_file(path)
+  if not hash then error(("teacher '%s': %s"):format(t.name, message), 0) end
+  return hash
+end
+
+local function default_of(field) return field and field.default end
+
+--- The encoder as a file that sak wrote describes it. What a script says must agree; a value that
+--- is only the schema's default says nothing.
+local function merge_stored(name, spec, stored, path)
+  local fields = schema.families.teacher.kinds[spec.kind]
+  fields = fields and fields.by_name or {}
+  for k, v in pairs(stored) do
+    local own, field = spec[k], fields[k]
+    local scalar = type(own) ~= "table" and type(v) ~= "table" and type(own) ~= "nil"
+    if (k == "kind" or field and field.shape) and scalar and own ~= v and own ~= default_of(field) then
+      error(("teacher '%s': %s = %s, but %s was trained with %s = %s"):format(name, k, tostring(own),
+        path, k, tostring(v)), 0)
+    end
+    if k ~= "out_indices" or own == nil then spec[k] = v end -- which levels to imitate is not the file's choice
+  end
 end
 
 --- Completes a teacher's specification from its file and checks that both agree.
@@ -46,16 +75,23 @@ function teacher.open(t, path)
   if path ~= "random" then
     local file <close> = core.safetensors(path)
     local stored = file:meta "encoder"
-    for k, v in pairs(stored and host.decode(stored) or spec_from_file(file:shapes(), path)) do
-      if spec[k] == nil or stored then spec[k] = v end
+    if stored then
+      merge_stored(t.name, spec, host.decode(stored), path)
+    else
+      for k, v in pairs(spec_from_file(file:shapes(), path)) do
+        if spec[k] == nil then spec[k] = v end
+      end
     end
   end
-  spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or 1e-6
+  if spec.pad and spec.pad ~= "none" and not spec.size then
+    error(("teacher '%s': pad = \"%s\" needs size, what the image is padded to"):format(t.name, spec.pad), 0)
+  end
+  spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or (spec.kind == "sam" and 1e-5 or 1e-6)
   spec.heads = spec.heads or spec.width // 64
   spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
-  return { name = t.name, spec = spec, width = spec.width, params = core.params(0), source = path,
+  return { name = t.name, spec = spec, width = spec.width, params = core.params(seed_of(t.name)), source = path,
     weight = t.weight, mean = t.mean, std = t.std,
-    identity = path == "random" and "random" or host.sha256(host.read(path)) }
+    identity = identity_of(t, path) }
 end
 
 --- The image as this teacher wants it: its own normalisation and size.

@@ -82,9 +82,13 @@ function vit.embed(nn, image, c, keep)
   x = x + nn:param("pos_embed", { 1, h * w + (c.class_token and 1 or 0), c.width })
   if (c.registers or 0) > 0 then
     local registers = nn:param("reg_token", { 1, c.registers, c.width }):expand { size = s[1] }
-    local first = x:slice { axis = 1, start = 0, length = 1 }
-    local rest = x:slice { axis = 1, start = 1, length = h * w }
-    x = first:concat(registers, rest, { axis = 1 })
+    if c.class_token then
+      local first = x:slice { axis = 1, start = 0, length = 1 }
+      local rest = x:slice { axis = 1, start = 1, length = h * w }
+      x = first:concat(registers, rest, { axis = 1 })
+    else
+      x = registers:concat(x, { axis = 1 })
+    end
   end
   return c.pre_norm and nn:layer_norm("norm_pre", x, c.ln_eps) or x
 end
