@@ -552,6 +552,36 @@ static double fill_of(const sak_sample *s)
     return total ? (double)top / total : 1;
 }
 
+/* One class fills 60% of every crop: the limit decides whether the first draw is kept. */
+static void the_share_that_is_too_much_can_be_set(void **state)
+{
+    (void)state;
+    enum { H = 20, W = 80, C = 20, N = 40 };
+    sak_error err = {0};
+    sak_sample in = make(SAK_HAS_IMAGE | SAK_HAS_SEMSEG | SAK_HAS_NORMALS, H, W), out = {0};
+    for (int i = 0; i < H * W; i++) {
+        in.semseg[i] = i % 5 < 3 ? 3 : (uint8_t)(4 + i % 2);
+        in.normals[3 * i] = (float)(i % W); /* tells where a crop begins */
+        in.normals[3 * i + 1] = in.normals[3 * i + 2] = 1;
+    }
+    const double share[] = {0.75, 0, 1, 0.5};
+    float first[N];
+    for (int k = 0; k < 4; k++) {
+        const sak_augment a = {
+            .H = C, .W = C, .train = true, .random_crop = true, .max_class = share[k]};
+        int moved = 0;
+        for (int i = 0; i < N; i++) {
+            must(sak_augment_sample(&a, 1, 0, i, 0, &in, &out, &err), &err);
+            if (k == 0)
+                first[i] = out.normals[0];
+            moved += out.normals[0] != first[i];
+        }
+        assert_true(k < 3 ? moved == 0 : moved > N / 2);
+    }
+    sak_sample_close(&in);
+    sak_sample_close(&out);
+}
+
 /* The left two thirds are one class: a crop drawn once would be filled by it half the time. */
 static void crops_filled_by_one_class_are_redrawn(void **state)
 {
@@ -680,6 +710,8 @@ static void settings_outside_their_range_are_refused(void **state)
         {.H = 4, .W = 4, .train = true, .scale_lo = 2, .scale_hi = 1},
         {.H = 4, .W = 4, .train = true, .scale_lo = -1, .scale_hi = 1},
         {.H = 4, .W = 4, .train = true, .flip = 1.5},
+        {.H = 4, .W = 4, .train = true, .max_class = 1.5},
+        {.H = 4, .W = 4, .train = true, .max_class = -0.5},
         {.H = 4, .W = 4, .train = true, .resized_crop_lo = NAN},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -707,6 +739,7 @@ int main(void)
         cmocka_unit_test(labels_stay_on_their_pixels_through_scale_crop_and_flip),
         cmocka_unit_test(labels_stay_on_their_pixels_through_resized_crops),
         cmocka_unit_test(crops_filled_by_one_class_are_redrawn),
+        cmocka_unit_test(the_share_that_is_too_much_can_be_set),
         cmocka_unit_test(the_share_of_a_class_equals_a_count_of_the_crop),
         cmocka_unit_test(resized_crops_keep_to_their_area_and_aspect),
         cmocka_unit_test(a_view_depends_on_seed_epoch_index_and_view_and_on_nothing_else),

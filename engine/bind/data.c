@@ -152,6 +152,7 @@ static int new_loader(lua_State *L)
                     .scale_lo = sak_opt_number(L, 2, "scale_lo", 1),
                     .scale_hi = sak_opt_number(L, 2, "scale_hi", 1),
                     .random_crop = sak_opt_bool(L, 2, "random_crop", false),
+                    .max_class = sak_opt_number(L, 2, "max_class", 0.75),
                     .resized_crop_lo = sak_opt_number(L, 2, "resized_crop_lo", 0),
                     .resized_crop_hi = sak_opt_number(L, 2, "resized_crop_hi", 0),
                     .flip = sak_opt_number(L, 2, "flip", 0),

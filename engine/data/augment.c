@@ -7,8 +7,6 @@
 
 enum { MAX_SIDE = 32768, CROP_REDRAWS = 10, RESIZED_CROP_TRIES = 10 };
 
-#define MAX_FILL 0.75 /* of the labelled crop by one class */
-
 static bool scales(const sak_augment *a)
 {
     return a->scale_lo != 0 || a->scale_hi != 0; /* both 0: left at their defaults, none */
@@ -28,6 +26,9 @@ sak_status sak_augment_check(const sak_augment *a, sak_error *err)
                         a->scale_lo, a->scale_hi);
     if (!(a->flip >= 0 && a->flip <= 1))
         return SAK_FAIL(err, SAK_EINVAL, "augment: flip is a probability, got %g", a->flip);
+    if (!(a->max_class >= 0 && a->max_class <= 1))
+        return SAK_FAIL(err, SAK_EINVAL, "augment: max_class is a share of the crop, got %g",
+                        a->max_class);
     if (!(a->resized_crop_lo >= 0 && a->resized_crop_lo <= 1))
         return SAK_FAIL(err, SAK_EINVAL,
                         "augment: resized_crop_lo is an area fraction in [0, 1], got %g",
@@ -90,10 +91,11 @@ static void draw_resized_crop(sak_geometry *g, const sak_augment *a, sak_rng *r)
     g->depth_divisor = sqrt((double)g->rw / g->sw * ((double)g->rh / g->sh));
 }
 
-static sak_status draw_crop(sak_geometry *g, const sak_sample *in, sak_rng *r, sak_scratch *scratch,
-                            sak_error *err)
+static sak_status draw_crop(sak_geometry *g, const sak_augment *a, const sak_sample *in,
+                            sak_rng *r, sak_scratch *scratch, sak_error *err)
 {
     const int mx = g->rw - g->w, my = g->rh - g->h;
+    const double most = a->max_class > 0 ? a->max_class : 0.75; /* of the labelled pixels */
     if (mx == 0 && my == 0)
         return SAK_OK;
     for (int i = 0; i <= CROP_REDRAWS; i++) {
@@ -103,7 +105,7 @@ static sak_status draw_crop(sak_geometry *g, const sak_sample *in, sak_rng *r, s
             break;
         double share;
         SAK_TRY(sak_geometry_fill(g, in->semseg, in->W, scratch, &share, err));
-        if (share < MAX_FILL)
+        if (share < most)
             break;
     }
     return SAK_OK;
@@ -124,7 +126,7 @@ static sak_status draw_geometry(sak_geometry *g, const sak_augment *a, const sak
         g->depth_divisor = s;
     }
     centre(g, a);
-    return a->train && a->random_crop ? draw_crop(g, in, r, scratch, err) : SAK_OK;
+    return a->train && a->random_crop ? draw_crop(g, a, in, r, scratch, err) : SAK_OK;
 }
 
 static void distort(const sak_photometric *p, sak_view *v)

@@ -12,7 +12,8 @@ typedef struct sak_augment {
     int H, W;                   /* output size */
     bool train;                 /* false: normalise, pad centrally, ignore regions only */
     double scale_lo, scale_hi;  /* random scale before the crop; 1, 1 = none */
-    bool random_crop;           /* random crop to (H, W), redrawn while one class fills >= 75% */
+    bool random_crop;           /* random crop to (H, W) */
+    double max_class;           /* it is redrawn while one class fills this share; 0 = 0.75 */
     double resized_crop_lo, resized_crop_hi; /* lo > 0: random resized crop instead, area fraction
                                  * in [lo, hi] (hi 0 = 1), aspect 3/4 … 4/3 (stage 1, pretraining) */
     double flip;                /* probability */

@@ -33,7 +33,8 @@ function dataset.train_loader(data, d, stage, fields, seed, more)
   local o = { fields = fields, batch = stage.batch, seed = seed, shuffle = true, train = stage.augment ~= false,
     H = size[1], W = size[2], flip = a.flip or 0,
     scale_lo = a.scale and a.scale[1] or 1, scale_hi = a.scale and a.scale[2] or 1,
-    random_crop = a.crop or false, resized_crop_lo = a.resized_crop and a.resized_crop[1] or 0,
+    random_crop = a.crop or false, max_class = a.max_class,
+    resized_crop_lo = a.resized_crop and a.resized_crop[1] or 0,
     resized_crop_hi = a.resized_crop and a.resized_crop[2] or 0,
     photometric = a.photometric or false, depth_max = d.depth_max, threads = 1, cache_bytes = 2 ^ 31,
     limit = math.max(stage.batch, math.floor(data.info.count * (d.fraction or 1) + 0.5)) }
