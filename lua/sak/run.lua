@@ -38,10 +38,10 @@ local function comparable(cfg)
   return host.sha256(host.encode { data = cfg.data, stem = cfg.student.stem, head = cfg.student.head, stage = stage })
 end
 
---- What the environment tells sak and BLIS, as JSON.
+--- What the environment tells sak, as JSON.
 local function environment()
   local env = {}
-  for _, name in ipairs { "SAK_DB", "SAK_ISA", "SAK_GEMM", "SAK_LUA_ROOT", "BLIS_ARCH_TYPE", "BLIS_NUM_THREADS" } do
+  for _, name in ipairs { "SAK_DB", "SAK_ISA", "SAK_GEMM", "SAK_LUA_ROOT" } do
     env[name] = os.getenv(name)
   end
   return host.encode(env)
