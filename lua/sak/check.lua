@@ -101,7 +101,7 @@ function check.run(job)
   ctx.teachers = require("sak.teachers").sketch(ctx, cfg.teachers)
   local rows = check.stages(ctx)
   if job.json then
-    print(host.encode { name = cfg.name, config_sha256 = loaded.config_sha256, stages = rows })
+    print(host.encode { name = cfg.name, config_sha256 = loaded.config_sha256, config = cfg, stages = rows })
     return 0
   end
   print(("%s: valid (config %s)"):format(cfg.name, loaded.config_sha256:sub(1, 12)))
