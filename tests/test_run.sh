@@ -63,6 +63,22 @@ head -c 1000 tests/fixtures/verify/a_s1_two_teachers/model.safetensors > "$tmp/c
 refuse 'cut.safetensors' run tests/scripts/tiny.lua --quiet --set "teachers[name=a].weights=$tmp/cut.safetensors"
 [ "$(value 'select count(*) from runs where state not in ('"'done', 'failed'"')')" = 0 ] || fail "database damaged"
 
+# Ctrl-C stops after the step and keeps what was recorded; a killed run is lost, its metrics are not
+long() { exec "$sak" run tests/scripts/tiny.lua --quiet --set stages[1].iterations=100000 --set seed="$1"; }
+logged() { value "select count(*) from metrics join runs using (run) where seed = $1 and metric = 'distill/loss'"; }
+long 7 & pid=$!
+until [ "$(logged 7)" -gt 5 ]; do sleep 0.2; done
+kill -INT $pid
+status=0; wait $pid || status=$?
+[ "$status" = 130 ] || fail "interrupted run exited with $status"
+[ "$(value "select state from runs where seed = 7")" = stopped ] || fail "interrupted run is not 'stopped'"
+long 8 & pid=$!
+until [ "$(logged 8)" -gt 5 ]; do sleep 0.2; done
+kill -9 $pid; wait $pid 2> /dev/null || true
+"$sak" run tests/scripts/own_router.lua --quiet > /dev/null
+[ "$(value "select state from runs where seed = 8")" = lost ] || fail "killed run is not 'lost'"
+[ "$(logged 8)" -gt 5 ] || fail "metrics of the killed run are gone"
+
 # two runs at once
 "$sak" run tests/scripts/tiny.lua --quiet --set seed=5 > /dev/null 2> "$tmp/err1" &
 "$sak" run tests/scripts/tiny.lua --quiet --set seed=6 > /dev/null 2> "$tmp/err2"
