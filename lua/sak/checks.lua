@@ -3,6 +3,8 @@
 local archs = require "sak.archs"
 local host = require "sak.host"
 local resolve = require "sak.resolve"
+local schema = require "sak.schema"
+local stage_checks = require "sak.stage_checks"
 
 local checks = {}
 
@@ -54,8 +56,16 @@ local function encoder(cx, steps, e)
       before = index or before
     end
   end
-  if e.weights and e.weights ~= "random" and cx.files and not host.exists(e.weights) then
+  local suffix = e.weights and e.weights:match "%.(%w+)$"
+  if suffix == "pth" or suffix == "pt" or suffix == "bin" or suffix == "ckpt" or suffix == "npz" then
+    cx.problem(at "weights", ("%s: weights are read from safetensors files"):format(e.weights),
+      "the same weights are usually published as .safetensors too")
+  elseif e.weights and e.weights ~= "random" and cx.files and not host.exists(e.weights) then
     cx.problem(at "weights", ("%s: no such file"):format(e.weights))
+  end
+  if (e.registers or 0) > 0 and e.class_token == false then
+    cx.problem(at "registers", "register tokens need a class token in this version",
+      "class_token = true, or registers = 0")
   end
 end
 
@@ -75,6 +85,36 @@ local function patches(cx, steps, size, e)
   end
 end
 
+local no_swin = "swin encoders are not available in this version"
+
+--- A built-in teacher's recipe decides its architecture.
+local function built_in(cx, i, t)
+  if t.kind ~= "vit" or t.arch then
+    return cx.problem({ "teachers", i, t.arch and "arch" or "kind" },
+      ("teacher '%s' is built in: its recipe decides its architecture"):format(t.name or "?"),
+      "give weights instead of builtin, or change experiments/teachers/")
+  end
+  for _, field in ipairs(schema.families.teacher.kinds[t.kind].fields) do
+    if field.shape and t[field[1]] ~= nil then
+      cx.problem({ "teachers", i, field[1] },
+        ("teacher '%s' is built in: its recipe decides '%s'"):format(t.name or "?", field[1]),
+        "give weights instead of builtin, or change experiments/teachers/")
+    end
+  end
+end
+
+--- Padding makes a square of the image.
+local function padding(cx, i, t)
+  local size = list_of(t.size)
+  if t.pad and t.pad ~= "none" and not t.size and not cx.failed_at(("teachers[%d].size"):format(i)) then
+    cx.problem({ "teachers", i, "pad" },
+      ("pad = \"%s\" needs 'size', the side of the padded image"):format(t.pad), "size = 1024")
+  elseif t.pad and t.pad ~= "none" and size[1] ~= size[2] then
+    cx.problem({ "teachers", i, "size" }, ("a padded image is square, not %dx%d"):format(size[1],
+      size[2]), ("size = %d"):format(math.max(size[1], size[2])))
+  end
+end
+
 local function teachers(cx, config)
   local seen = {}
   for i, t in ipairs(list_of(config.teachers)) do
@@ -85,10 +125,15 @@ local function teachers(cx, config)
           "names are keys in the database; give each its own")
       end
       seen[t.name or 0] = true
-      if not t.builtin and not t.weights and not t.failed then
+      if t.kind == "swin" then
+        cx.problem(t.arch and { "teachers", i, "arch" } or steps, no_swin,
+          "a ViT or SAM as teacher: " .. 'arch = "vit_base"')
+      elseif t.builtin then
+        built_in(cx, i, t)
+      elseif not t.weights then
         cx.problem(steps, ("teacher '%s' comes from nowhere"):format(t.name or "?"),
           'give weights = "file.safetensors", weights = "random", or builtin = "dinov2"')
-      elseif not t.builtin and t.kind ~= "swin" then
+      else
         for _, key in ipairs { "width", "depth", "heads", "patch" } do
           if t[key] == nil and not t.arch then
             cx.problem(steps, ("teacher '%s' needs '%s', or arch = \"…\""):format(t.name or "?",
@@ -96,6 +141,7 @@ local function teachers(cx, config)
           end
         end
       end
+      padding(cx, i, t)
       encoder(cx, steps, t)
     end
   end
@@ -127,25 +173,38 @@ local function data(cx, steps, d, tasks)
     end
     table.sort(present)
   end
-  if not present or steps[1] ~= "data" then
+  if not present then
     return
   end
   for i, task in ipairs(list_of(tasks)) do
     local found = false
     for _, name in ipairs(present) do found = found or name == task end
     if task and not found then
-      cx.problem({ "student", "tasks", i }, ("%s has no labels for '%s'"):format(
-        d.root or d.kind, task), "it has: " .. table.concat(present, ", "))
+      cx.problem(steps[1] == "data" and { "student", "tasks", i } or steps,
+        ("%s has no labels for '%s'"):format(d.root or d.kind, task),
+        "it has: " .. table.concat(present, ", "))
     end
   end
 end
 
 local function student(cx, config)
   local s = list_of(config.student)
-  local needs_stem = config.model ~= "teacher_heads" and config.model ~= "all_teachers"
-  if needs_stem and not s.stem and config.student and not cx.failed_at "student.stem" then
-    cx.problem({ "student" }, "student needs 'stem': " .. "the encoder everything shares",
+  if not s.stem and config.student and not cx.failed_at "student.stem" then
+    cx.problem({ "student" }, "student needs 'stem': the encoder everything shares",
       "stem = sak.vit { … }")
+  end
+  local kind, weights = list_of(s.stem).kind, list_of(s.stem).weights
+  if kind and kind ~= "vit" then
+    cx.problem({ "student", "stem" }, kind == "swin" and no_swin
+      or ("a %s encoder as stem is not available in this version"):format(kind), "stem = sak.vit { … }")
+  elseif weights == "random" then
+    cx.problem({ "student", "stem", "weights" },
+      "a stem without 'weights' starts from random ones; \"random\" is for teachers",
+      "remove 'weights'")
+  end
+  if s.lora then
+    cx.problem({ "student", "lora" }, "student.lora is not available in this version",
+      "remove it, or lora = false")
   end
   encoder(cx, { "student", "stem" }, s.stem)
   local width = type(s.stem) == "table" and s.stem.width
@@ -165,6 +224,10 @@ local function student(cx, config)
     cx.problem({ "student", "router", "k" },
       ("the router keeps %d experts, but there are %d (stem and teachers)"):format(
       router.k, experts))
+  end
+  if router.kind == "mor" and router.noise and router.noisy == false then
+    cx.problem({ "student", "router", "noise" }, "noise says how the gate is noisy, but noisy is off",
+      "noisy = true, or no 'noise'")
   end
   local seen = {}
   for i, task in ipairs(list_of(s.tasks)) do
@@ -216,39 +279,41 @@ local function stages(cx, config)
           "give one of them a name of its own")
       end
       seen[stage.name or 0] = true
-      local schedule = list_of(stage.schedule)
-      if schedule.warmup and stage.epochs and schedule.warmup >= stage.epochs
-        and schedule.warmup > 0 then
-        cx.warning({ "stages", i, "schedule", "warmup" },
-          ("a warm-up of %g epochs does not end within %g epochs"):format(
-          schedule.warmup, stage.epochs))
-      end
-      if stage.kind == "distill" and #teacher_names == 0 and not cx.failed_at "teachers" then
-        cx.problem(steps, "a distill stage needs at least one teacher",
-          'teachers = { sak.teacher "dinov2" }')
-      elseif (stage.kind == "multitask" or stage.kind == "probe") and #tasks == 0
-        and not cx.failed_at "student" then
-        cx.problem(steps, ("a %s stage needs at least one task"):format(stage.kind),
-          'tasks = { "semseg", "depth" } in sak.student')
-      end
       known(cx, { "stages", i, "teachers" }, stage.teachers, teacher_names, "teacher")
       known(cx, { "stages", i, "weights" }, stage.weights, tasks, "task")
       known(cx, { "stages", i, "losses" }, stage.losses, tasks, "task")
-      data(cx, { "stages", i, "data" }, stage.data, {})
+      data(cx, { "stages", i, "data" }, stage.data, stage_checks.labelled[stage.kind] and tasks or {})
     end
   end
+  stage_checks.all(cx, config)
+end
+
+--- Is there a stage of this kind, or (kind nil) any that is not pretraining?
+local function has_stage(config, kind)
+  for _, stage in ipairs(list_of(config.stages)) do
+    local own = list_of(stage).kind
+    if own and (own == kind or not kind and own ~= "pretrain") then
+      return true
+    end
+  end
+  return false
 end
 
 local function model(cx, config)
-  local count = #list_of(config.teachers)
+  local count, tasks = #list_of(config.teachers), #list_of(list_of(config.student).tasks)
   if config.model == "teacher_heads" and count ~= 1 then
     cx.problem({ "model" },
       ("teacher_heads is one frozen teacher with heads, but there are %d teachers"):format(count))
-  elseif (config.model == "all_teachers" or config.model == "distill_heads"
-    or config.model == "wide")
-    and count == 0 then
+  elseif (config.model == "all_teachers" or config.model == "distill_heads") and count == 0 then
     cx.problem({ "model" }, ("model '%s' needs teachers"):format(config.model))
-  elseif config.model == "single_task" and #list_of(list_of(config.student).tasks) > 1 then
+  elseif config.model == "sak" and count == 0 and has_stage(config)
+    and not has_stage(config, "distill") and not cx.failed_at "teachers" then
+    cx.problem({ "teachers" }, "a committee needs at least one teacher",
+      'teachers = { sak.teacher "dinov2" }, or model = "multi_task"')
+  elseif config.model == "single_task" and tasks == 0 and not cx.failed_at "student" then
+    cx.problem({ "model" }, "single_task needs exactly one task, but none is listed",
+      'tasks = { "semseg" } in sak.student')
+  elseif config.model == "single_task" and tasks > 1 then
     cx.problem({ "model" }, "single_task trains one task at a time, but several are listed",
       "one run per task: --grid student.tasks=[\"semseg\"],[\"depth\"]")
   end
@@ -269,7 +334,6 @@ end
 --- Fills what follows from other settings, once everything has been checked.
 ---@param config table
 function checks.complete(config)
-  local schema = require "sak.schema"
   local s = config.student
   local stem, adapter = list_of(s.stem), list_of(s.adapter)
   if stem.width and adapter.down_ratio and not adapter.rank then
@@ -279,6 +343,9 @@ function checks.complete(config)
     stem.out_indices = host.array(archs.levels(stem.depth))
   end
   for _, stage in ipairs(config.stages) do
+    if stage.alpha and stage_checks.featureless[config.model] then
+      stage.alpha = 0.0 -- nothing to distil: what is recorded is what is done
+    end
     if stage.teachers then
       for _, t in ipairs(config.teachers) do
         stage.teachers[t.name] = stage.teachers[t.name] or t.weight

@@ -50,7 +50,7 @@ local checks = {}
 
 local function outside(type, v)
   return (type.min and v < type.min) or (type.max and v > type.max)
-    or (type.above and v <= type.above)
+    or (type.above and v <= type.above) or (type.below and v >= type.below)
 end
 
 function checks.int(cx, type, v, steps)

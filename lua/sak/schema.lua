@@ -109,7 +109,6 @@ local function shape(defaults)
     { "patch", int { min = 1 }, "side of a patch in pixels", default = d(16) },
     { "mlp_ratio", number { above = 0 },
       "hidden width of a block's MLP over its width", default = 4 },
-    { "qkv_bias", bool, "bias in the fused query-key-value projection", default = true },
     { "grid", size,
       "patch grid that the position table was trained on; resampled where it differs" },
     levels,
@@ -117,6 +116,7 @@ local function shape(defaults)
 end
 
 local vit_extra = shapes {
+  { "qkv_bias", bool, "bias in the fused query-key-value projection", default = true },
   { "ln_eps", number { above = 0 }, "epsilon of the layer norms", default = 1e-6 },
   { "act", choice { "gelu", "quick_gelu", "swiglu" }, "activation of the MLP", default = "gelu" },
   { "layer_scale", bool, "learned scale on each residual branch (DINOv2)", default = false },
@@ -148,17 +148,19 @@ local function swin_fields(required)
   }
 end
 
-local weights = { "weights", text {}, "file with pretrained weights (.safetensors, .pth, .bin)" }
+local weights = { "weights", text {}, "file with pretrained weights (.safetensors)" }
 
 local encoder = family("encoder", { doc = "an image encoder", flat = true, default = "vit" })
 encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch = "name",
   { "name", choice(of_kind "vit"), "a published architecture, which sets the fields not given" },
   shape(true), vit_extra, weights }
-encoder "sam" { doc = "SAM's image encoder: windowed attention, relative positions (2.2).",
+encoder "sam" {
+  doc = "SAM's image encoder: windowed attention, relative positions (2.2); not as a stem yet.",
   arch = "name",
   { "name", choice(of_kind "sam"), "a published architecture, which sets the fields not given" },
   shape(true), sam_extra, weights }
-encoder "swin" { doc = "Swin transformer, a published comparison backbone.", arch = "name",
+encoder "swin" { doc = "Swin transformer, a published comparison backbone; not available yet.",
+  arch = "name",
   { "name", choice(of_kind "swin"), "a published architecture, which sets the fields not given" },
   swin_fields(true), weights }
 
@@ -170,7 +172,8 @@ local function teacher_fields(kind)
     { "weight", number { min = 0 }, "factor of its part of the distillation loss", default = 1 },
     { "builtin", choice(schema.builtin_teachers),
       "trained by sak itself when missing (experiments/teachers/)", excludes = "weights" },
-    { "weights", text {}, "file with its weights, or \"random\"", excludes = "builtin" },
+    { "weights", text {}, "file with its weights (.safetensors), or \"random\"",
+      excludes = "builtin" },
     { "arch", choice(of_kind(kind)), "a published architecture, which sets the fields not given" },
     { "size", size, "size the image is resized to before it; the student's size if not given" },
     { "pad", choice { "none", "long_side", "crop" },
@@ -198,7 +201,7 @@ teacher "vit" { doc = "A vision transformer as teacher.", arch = "arch", teacher
   shape(false), vit_extra }
 teacher "sam" { doc = "SAM's image encoder as teacher.", arch = "arch", teacher_fields "sam",
   shape(false), sam_extra }
-teacher "swin" { doc = "A Swin transformer as teacher.", arch = "arch", teacher_fields "swin",
+teacher "swin" { doc = "A Swin transformer as teacher; not available yet.", arch = "arch", teacher_fields "swin",
   swin_fields(false) }
 
 -- Data --------------------------------------------------------------------------------------------
@@ -206,10 +209,6 @@ teacher "swin" { doc = "A Swin transformer as teacher.", arch = "arch", teacher_
 local data_fields = {
   { "fraction", number { above = 0, max = 1 },
     "part of the training images that is used", default = 1 },
-  { "mean", list(number {}, { min = 3, max = 3 }),
-    "subtracted from an image in 0…1", default = { 0.485, 0.456, 0.406 } },
-  { "std", list(number { above = 0 }, { min = 3, max = 3 }),
-    "it is then divided by", default = { 0.229, 0.224, 0.225 } },
 }
 local data = family("data", { doc = "images and labels" })
 data "rooms" { doc = "Built-in procedural indoor scenes with exact labels for all tasks.",
@@ -245,7 +244,8 @@ local router = family("router", { doc = "a router" })
 router "mor" { doc = "Published router: one weight per image and expert.",
   { "noisy", bool, "noisy gating in training", default = false },
   { "noise", choice { "token", "image" },
-    "token: noise per token, as published; image: per image", default = "token" },
+    "with noisy = true; token: noise per token, as published; image: per image",
+    default = function(n) return n.noisy and "token" end },
   temperature }
 router "sum" { doc = "No router: stem and experts are added; shared by all tasks." }
 router "token" { doc = "One weight per token and expert.", temperature }
@@ -254,13 +254,11 @@ router "topk" { doc = "Only the k experts with the largest weights, renormalised
 router "static" { doc = "Learned weights that do not depend on the input.", temperature }
 
 local head = family("head", { doc = "a task head" })
-head "fusion" { doc = "Published head: per level linear, resize to a quarter, 3x3 conv, BatchNorm, GELU, 1x1 conv, resize.",
-  { "bn_eps", number { above = 0 }, "epsilon of the batch norm", default = 1e-5 },
-  { "bn_momentum", number { above = 0, max = 1 },
-    "share of a batch in the running statistics", default = 0.1 } }
+head "fusion" { doc = "Published head: per level linear, resize to a quarter, 3x3 conv, BatchNorm, GELU, 1x1 conv, resize." }
 
 local lora = family("lora", { doc = "LoRA on the stem", single = true })
-lora "lora" { doc = "Low-rank updates of the stem in stage 1; stage 2 trains the stem fully.",
+lora "lora" {
+  doc = "Low-rank updates of the stem in stage 1; stage 2 trains the stem fully. Not available yet.",
   { "rank", int { min = 1 }, "rank of the update", default = 8 },
   { "alpha", number { above = 0 }, "scale is alpha / rank", default = 16 },
   { "targets", list(choice { "qkv", "proj", "fc1", "fc2" }, { min = 1 }),
@@ -280,13 +278,14 @@ student "student" { doc = "Stem, adapter paths, aligners, routers and heads (sak
     "from four mixed levels to pixels", default = {} },
   { "freeze_vit", bool, "do not train the stem", default = false },
   { "freeze", bool, "train only routers and heads", default = false },
-  { "lora", either(off, spec "lora"), "LoRA on the stem in stage 1", default = false } }
+  { "lora", either(off, spec "lora"), "LoRA on the stem in stage 1; not available yet",
+    default = false } }
 
 -- Optimisation ------------------------------------------------------------------------------------
 
 local adam_fields = {
   { "lr", number { above = 0 }, "learning rate", default = 1e-3 },
-  { "betas", list(number { min = 0, max = 1 }, { min = 2, max = 2 }),
+  { "betas", list(number { min = 0, below = 1 }, { min = 2, max = 2 }),
     "decay of the two moments", default = { 0.9, 0.999 } },
   { "eps", number { above = 0 }, "added to the root of the second moment", default = 1e-8 },
 }
@@ -297,7 +296,7 @@ optim "adam" { doc = "Adam; weight decay is added to the gradient.", adam_fields
   { "weight_decay", number { min = 0 }, "on every parameter", default = 0 } }
 optim "sgd" { doc = "Gradient descent with momentum.",
   { "lr", number { above = 0 }, "learning rate", default = 1e-2 },
-  { "momentum", number { min = 0, max = 1 }, "share of the last step kept", default = 0.9 },
+  { "momentum", number { min = 0, below = 1 }, "share of the last step kept", default = 0.9 },
   { "weight_decay", number { min = 0 }, "on every parameter", default = 0 } }
 
 local schedule = family("schedule", { doc = "a learning-rate schedule", flat = true })
@@ -313,14 +312,16 @@ schedule "constant" { doc = "The optimiser's rate throughout." }
 
 local augment = family("augment", { doc = "augmentation", single = true, flat = true })
 augment "augment" { doc = "What happens to training images, in this order (sak-method.md, section 5).",
-  { "size", either(off, size), "size of the result, if not the data's (pretraining on small crops)", default = false },
+  { "size", either(off, size), "size of the result, if not the data's; in pretrain stages only", default = false },
   { "resized_crop", either(off, range { above = 0, max = 1 }),
-    "crop of this share of the area, resized to the input size", default = false },
+    "crop of this share of the area, resized to the input size; instead of scale and crop",
+    default = false },
   { "scale", either(off, range { above = 0 }),
     "random scaling; depth is divided by the factor", default = false },
   { "crop", bool, "random crop to the input size", default = false },
   { "max_class", number { above = 0, max = 1 },
-    "a crop is redrawn while one class fills this share", default = 0.75 },
+    "a crop is redrawn, up to 10 times, while one class fills this share; 0.75 with crop",
+    default = function(n) return n.crop and 0.75 end },
   { "flip", number { min = 0, max = 1 }, "probability of a mirror image", default = 0.5 },
   { "photometric", bool, "brightness, contrast, saturation, hue", default = false } }
 
@@ -339,7 +340,7 @@ local function stage_fields(d)
       "largest global gradient norm; false: no limit", default = d.clip or false },
     { "augment", either(off, spec "augment"),
       "augmentation of training images", default = d.augment },
-    { "data", spec "data", "images of this stage, if not the experiment's" },
+    { "data", spec "data", "training images of this stage, if not the experiment's; of the same size" },
   }
 end
 
@@ -387,7 +388,7 @@ objective "contrastive" { doc = "Image and caption embeddings meet (CLIP's parad
   { "text_depth", int { min = 1 }, "blocks of the caption encoder", default = 2 } }
 objective "dino" { doc = "Self-distillation without labels (DINO's paradigm).",
   { "dim", int { min = 1 }, "prototypes", default = 512 },
-  { "hidden", int { min = 1 }, "hidden width of the projection head", default = 256 },
+  { "hidden", int { min = 2 }, "hidden width of the projection head", default = 256 },
   { "student_temperature", number { above = 0 }, "of the student's softmax", default = 0.1 },
   { "teacher_temperature", number { above = 0 },
     "of the averaged teacher's softmax", default = 0.04 },
@@ -409,13 +410,13 @@ evaluation "eval" { doc = "When and how predictions are scored.",
   { "images", int { min = 0 }, "validation images on the prediction sheets", default = 8 },
   { "edge_protocol", choice { "plain", "seism" },
     "how edges are scored (sak-method.md, section 6)", default = "plain" },
-  { "edge_max_dist", number { above = 0 },
+  { "edge_max_dist", number { above = 0, below = 1 },
     "matching radius over the image diagonal", default = 0.011 } }
 
 local experiment = family("experiment", { doc = "an experiment", single = true, curried = true })
 experiment "experiment" { doc = "Data, teachers, student and the stages that train it.",
   { "name", text {}, "what it is called", required = true },
-  { "note", text {}, "why it is run" },
+  { "note", text {}, "why it is run; for the reader, kept with the script" },
   { "data", spec "data", "images and labels", required = true },
   { "teachers", list(spec "teacher"), "the committee, in this order", default = {} },
   { "student", spec "student", "what is trained", required = true },
@@ -428,18 +429,19 @@ experiment "experiment" { doc = "Data, teachers, student and the stages that tra
 local arm = family("arm", { doc = "an arm", single = true })
 arm "arm" { doc = "One of the things compared; the first is the reference.",
   { "name", text {}, "what it is called; unique", required = true },
-  { "note", text {}, "what it is for" },
+  { "note", text {}, "what it is for; for the reader, kept with the script" },
   { "set", map(any), "settings that differ from the base, by path", default = {} } }
 
+-- Informational: kept with the script; every metric is stored and compared whatever it says.
 local goal = family("objective_metric", { doc = "an objective", single = true })
-goal "objective" { doc = "The metric that decides.",
+goal "objective" { doc = "The metric that decides, for the reader; kept with the script.",
   { "metric", text {}, "as in the views of the results database", default = "val/delta_m" },
   { "goal", choice { "max", "min" }, "which way is better", default = "max" } }
 
 local ablation = family("ablation", { doc = "an ablation", single = true, curried = true })
 ablation "ablation" { doc = "Arms x grid x seeds of a base experiment.",
   { "name", text {}, "what it is called", required = true },
-  { "question", text {}, "what it answers; heads the report" },
+  { "question", text {}, "what it answers; for the reader, kept with the script" },
   { "base", either(text {}, spec "experiment"),
     "the experiment that is varied: its file, or itself", required = true },
   { "arms", list(spec "arm"),
@@ -447,7 +449,8 @@ ablation "ablation" { doc = "Arms x grid x seeds of a base experiment.",
   { "grid", map(list(any, { min = 1 })), "values to cross with the arms, by path", default = {} },
   { "seeds", list(int { min = 0 }, { min = 1 }),
     "one run each, paired across arms", default = { 0 } },
-  { "objective", spec "objective_metric", "what decides", default = {} },
+  { "objective", spec "objective_metric",
+    "what decides; for the reader, kept with the script", default = {} },
   { "threads", int { min = 1 }, "worker threads of one run", runtime = true } }
 
 return schema

@@ -11,6 +11,7 @@ types.families = {}
 ---@field min? number
 ---@field max? number
 ---@field above? number  exclusive lower bound
+---@field below? number  exclusive upper bound
 ---@field values? string[]  of a choice
 ---@field of? sak.Type  of list items or map values
 ---@field keys? string[]  the only keys a map may have
@@ -30,7 +31,7 @@ end
 
 --- Whole number, with optional min and max.
 types.int = type_of "int"
---- Real number, with optional min, max (inclusive) and above (exclusive).
+--- Real number, with optional min, max (inclusive), above and below (exclusive).
 types.number = type_of "number"
 --- Text.
 types.text = type_of "text"
@@ -93,9 +94,12 @@ function types.either(...)
 end
 
 local function bounds(type)
-  if type.above then
-    local upper = type.max and (" and at most " .. type.max) or ""
-    return " above " .. type.above .. upper
+  if type.above or type.below then
+    local lower = type.above and " above " .. type.above
+      or type.min and " of at least " .. type.min or ""
+    local upper = type.below and " below " .. type.below
+      or type.max and " at most " .. type.max or ""
+    return lower .. (lower ~= "" and upper ~= "" and " and" or "") .. upper
   elseif type.min and type.max then
     return (" from %s to %s"):format(type.min, type.max)
   elseif type.min then

@@ -40,7 +40,7 @@ end
 test("unknown settings are pointed at, with the nearest name or all of them", function()
   says({ more = "sed = 1" }, "7:3", "the experiment has no setting 'sed'", "did you mean 'seed'?")
   says({ data = "sak.data.rooms { size = { 32, 32 }, colour = 1 }" }, "3:46", "data has no setting 'colour'",
-    "possible: train, val, size, seed, fraction, mean, std")
+    "possible: train, val, size, seed, fraction")
   says({ stages = "{ sak.distill { epochs = 3, sched = 'poly' } }" }, "6:40",
     "stages[1] has no setting 'sched'")
 end)
@@ -77,7 +77,8 @@ test("what is missing is said at the constructor", function()
   says({ student = "sak.student { tasks = {} }" }, "5:13", "student needs 'stem': the encoder everything shares")
   says({ data = 'sak.data.folder { size = 32 }' }, "3:10", "data needs 'root': the folder")
   says({ stages = "{ sak.distill {} }" }, "6:14", "stages[1] needs 'epochs' or 'iterations'")
-  says({ stages = "{ sak.pretrain { epochs = 2 } }" }, "6:14", "stages[1] needs 'objective': what it learns from")
+  says({ stages = "{ sak.pretrain { epochs = 2 } }", teachers = "{}",
+    student = "sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 } }" }, "6:14", "stages[1] needs 'objective': what it learns from")
 end)
 
 test("settings that exclude each other", function()
@@ -110,14 +111,157 @@ test("checks between settings", function()
     "there is no teacher 'dino' in this experiment", "did you mean 'dinov2'?")
   says({ stages = "{ sak.distill { epochs = 3 }, sak.distill { epochs = 3 } }" }, "6:42",
     "two stages are called 'distill'")
-  says({ more = 'model = "teacher_heads"', teachers = '{ sak.teacher "sam", sak.teacher "clip" }' }, "7:11",
+  says({ more = 'model = "teacher_heads"', teachers = '{ sak.teacher "sam", sak.teacher "clip" }',
+    stages = "{ sak.probe { epochs = 1 } }" }, "7:11",
     "teacher_heads is one frozen teacher with heads, but there are 2 teachers")
   says({ data = "sak.data.rooms { size = 4 }" }, "3:34", "an image of 4x4 is smaller than a patch of 8")
+end)
+
+local stem = "stem = sak.vit { width = 32, heads = 2, patch = 8 }"
+local multitask = "{ sak.multitask { epochs = 1 } }"
+
+test("settings that nothing would read are refused: encoders and teachers", function()
+  local function student(more) return "sak.student { " .. more .. " }" end
+  says({ student = student "stem = sak.swin {}" }, "5:34", "swin encoders are not available in this version",
+    "stem = sak.vit { … }")
+  says({ student = student "stem = sak.sam { name = 'sam_base', patch = 8 }" }, "5:34",
+    "a sam encoder as stem is not available in this version")
+  says({ teachers = '{ sak.teacher "t" { kind = "swin", weights = "random" } }' }, "4:16",
+    "swin encoders are not available in this version")
+  says({ student = student(stem .. ", lora = { rank = 4 }") }, "5:87",
+    "student.lora is not available in this version", "remove it, or lora = false")
+  loads(small { student = student(stem .. ", lora = false") })
+  says({ student = student "stem = sak.vit { weights = 'random' }" }, "5:54",
+    "a stem without 'weights' starts from random ones; \"random\" is for teachers")
+  for _, suffix in ipairs { "pth", "bin", "npz" } do
+    says({ student = student(("stem = sak.vit { weights = 'a.%s' }"):format(suffix)) }, "5:54",
+      ("a.%s: weights are read from safetensors files"):format(suffix))
+  end
+  says({ student = student "stem = sak.vit { class_token = false, registers = 4 }" }, "5:77",
+    "register tokens need a class token in this version")
+  says({ teachers = '{ sak.teacher "sam" { pad = "long_side" } }' }, "4:42",
+    "pad = \"long_side\" needs 'size', the side of the padded image", "size = 1024")
+  says({ teachers = '{ sak.teacher "sam" { pad = "crop", size = { 64, 96 } } }' }, "4:57",
+    "a padded image is square, not 64x96", "size = 96")
+  loads(small { teachers = '{ sak.teacher "sam" { pad = "crop", size = 64 } }' })
+  says({ teachers = '{ sak.teacher "sam" { width = 64 } }' }, "4:44",
+    "teacher 'sam' is built in: its recipe decides 'width'")
+  says({ teachers = '{ sak.teacher "t" { builtin = "sam", arch = "vit_base" } }' }, "4:58",
+    "teacher 't' is built in: its recipe decides its architecture")
+  for _, field in ipairs { "mean", "std" } do
+    contains(refused(small { data = ("sak.data.rooms { size = 32, %s = { 1, 1, 1 } }"):format(field) }),
+      ("data has no setting '%s'"):format(field))
+  end
+  contains(refused(small { student = student(stem .. ", head = { bn_eps = 1e-3 }") }),
+    "student.head has no setting 'bn_eps'")
+end)
+
+test("settings that nothing would read are refused: routers, augmentation, evaluation", function()
+  local router = "sak.student { " .. stem .. ", router = sak.router.mor { noise = 'image'%s } }"
+  says({ student = router:format "" }, "5:114", "noise says how the gate is noisy, but noisy is off")
+  equal(loads(small { student = router:format ", noisy = true" }).resolved.student.router.noise, "image")
+  local function augment(text) return ("{ sak.distill { epochs = 3, augment = { %s } } }"):format(text) end
+  says({ stages = augment "resized_crop = { 0.5, 1 }, scale = { 0.5, 2 }" }, "6:87",
+    "resized_crop and scale exclude each other", "switch one off: resized_crop = false, or scale = false")
+  says({ stages = augment "resized_crop = { 0.5, 1 }, crop = true" }, "6:86",
+    "resized_crop and crop exclude each other")
+  says({ stages = augment "max_class = 0.5" }, "6:64",
+    "max_class limits what a random crop shows, but crop is off", "crop = true, or no max_class")
+  says({ more = "eval = { edge_max_dist = 1 }" }, "7:28", "eval.edge_max_dist must be a number above 0 and below 1, got 1")
+  says({ stages = "{ sak.distill { epochs = 3, optim = { betas = { 0.9, 1 } } } }" }, "6:65",
+    "stages[1].optim.betas[2] must be a number of at least 0 and below 1, got 1")
+  says({ stages = "{ sak.distill { epochs = 3, optim = sak.sgd { momentum = 1 } } }" }, "6:69",
+    "stages[1].optim.momentum must be a number of at least 0 and below 1, got 1")
+end)
+
+test("how much of one class a crop may show is a setting of the crop", function()
+  local function of(text) return loads(small { stages = "{ " .. text .. " }" }).resolved.stages[1].augment end
+  equal(of("sak.multitask { epochs = 1 }").max_class, 0.75)
+  equal(of("sak.multitask { epochs = 1, augment = { flip = 0 } }").max_class, nil)
+  equal(of("sak.multitask { epochs = 3, augment = { crop = true, max_class = 0.5 } }").max_class, 0.5)
+end)
+
+test("stages that do not fit the model or each other are refused", function()
+  for _, model in ipairs { "single_task", "multi_task", "wide", "teacher_heads", "all_teachers" } do
+    says({ more = ('model = "%s"'):format(model) }, "6:14",
+      ("model '%s' has no features to distil"):format(model), "remove the distill stage: --set '~stages[1]'")
+    local c = loads(small { more = ('model = "%s"'):format(model), stages = "{ sak.distill { epochs = 3 }, sak.multitask { epochs = 1 } }" },
+      { "~stages[1]" })
+    equal(c.resolved.stages[1].alpha, 0.0) -- there is nothing to distil
+    says({ more = ('model = "%s"'):format(model), stages = multitask, student = 'sak.student { tasks = { "depth" } }' },
+      "5:13", "student needs 'stem': the encoder everything shares")
+  end
+  local two = "sak.student { " .. stem .. ", tasks = { 'depth', 'edge' } }"
+  says({ more = 'model = "single_task"', stages = multitask, student = two }, "7:11",
+    "single_task trains one task at a time, but several are listed")
+  says({ more = 'model = "teacher_heads"', stages = multitask, teachers = "{}" }, "7:11",
+    "teacher_heads is one frozen teacher with heads, but there are 0 teachers")
+  says({ stages = multitask, teachers = "{}" }, "4:14", "a committee needs at least one teacher",
+    'teachers = { sak.teacher "dinov2" }, or model = "multi_task"')
+  for _, model in ipairs { "multi_task", "wide" } do
+    loads(small { stages = multitask, teachers = "{}", more = ('model = "%s"'):format(model) })
+  end
+  says({ stages = "{ sak.multitask { epochs = 1 }, sak.distill { epochs = 3 } }" }, "6:44",
+    "a distill stage cannot follow a multitask stage", "stages are distill …, then multitask or probe")
+  says({ student = "sak.student { " .. stem .. ", freeze = true }" }, "5:89",
+    "with freeze only routers and heads train, and a distill stage has neither")
+  loads(small { stages = multitask, student = "sak.student { " .. stem .. ", freeze = true, tasks = { 'depth' } }" })
+end)
+
+test("a pretrain stage stands alone and says what it would ignore", function()
+  local function pretrain(objective, more)
+    return { stages = ("{ sak.pretrain { epochs = 2, objective = %s } }"):format(objective or "sak.objective.dino {}"),
+      teachers = more and more.teachers or "{}", more = more and more.more,
+      student = "sak.student { " .. (more and more.student or stem) .. " }" }
+  end
+  loads(small(pretrain()))
+  says(pretrain(nil, { teachers = '{ sak.teacher "sam" }' }), "4:14",
+    "a pretrain stage has no teachers; they would be ignored")
+  says(pretrain(nil, { student = stem .. ', tasks = { "depth" }' }), "5:88",
+    "a pretrain stage has no tasks; they would be ignored")
+  says(pretrain(nil, { more = 'model = "wide"' }), "7:11", "a pretrain stage trains the stem alone; model 'wide' is not built")
+  says(pretrain(nil, { student = stem .. ", freeze_vit = true" }), "5:93",
+    "a pretrain stage trains the stem, which is frozen here")
+  says(pretrain(nil, { student = "stem = sak.vit { weights = 'a.safetensors' }" }), "5:54",
+    "a pretrain stage starts from random weights in this version")
+  says(pretrain(nil, { student = "stem = sak.vit { class_token = false }" }), "5:58",
+    "the dino objective needs a class token")
+  says(pretrain "sak.objective.contrastive { text_width = 100 }", "6:94",
+    "text_width must be a multiple of 32, the width of a head, got 100", "text_width = 96")
+  local both = pretrain()
+  both.stages = "{ sak.pretrain { epochs = 2, objective = 'dino' }, sak.multitask { epochs = 1 } }"
+  contains(refused(small(both)), "x.lua:6:14: error: a pretrain stage stands alone: no other stage goes on with what it trains")
+end)
+
+test("a stage has the experiment's image size, and only training images of its own", function()
+  local function distill(more) return ("{ sak.distill { epochs = 3, %s } }"):format(more) end
+  local other = "a stage has the experiment's image size in this version, 32x32, not 64x96"
+  says({ stages = distill "augment = { size = { 64, 96 } }" }, "6:59", other, "size = { 32, 32 }")
+  says({ stages = distill "data = sak.data.rooms { size = { 64, 96 } }" }, "6:71", other)
+  loads(small { stages = distill "augment = { size = 32 }, data = sak.data.rooms { size = 32, train = 9, seed = 3 }" })
+  loads(small { stages = "{ sak.pretrain { epochs = 2, objective = 'dino', augment = { size = 16 } } }", teachers = "{}",
+    student = "sak.student { " .. stem .. " }" })
+  says({ stages = distill "data = sak.data.rooms { size = 32, val = 9 }" }, "6:81",
+    "stages[1].data.val would be ignored: a stage takes only training images from its data")
+  local own = "data = sak.data.folder { root = 'x', size = 32, %s }"
+  says({ stages = distill(own:format "classes = 4") }, "6:98", "stages[1].data.classes would be ignored: "
+    .. "a stage takes only training images from its data")
+  says({ stages = distill(own:format "parts = 4") }, "6:96", "stages[1].data.parts would be ignored: "
+    .. "a stage takes only training images from its data")
+  loads(small { stages = distill "data = sak.data.rooms { size = 32, val = 9 }", data = "sak.data.rooms { size = 32, val = 9 }" })
 end)
 
 test("a warm-up as long as its stage is a warning", function()
   local c = loads(small { stages = "{ sak.distill { epochs = 1, schedule = sak.cosine { warmup = 2 } } }" })
   contains(config.format(c.warnings), "x.lua:6:73: warning: a warm-up of 2 epochs does not end within 1 epochs")
+  local function warned(iterations, data)
+    return config.format(loads(small { data = data, stages = ("{ sak.distill { iterations = %d } }"):format(iterations) }).warnings)
+  end
+  contains(warned(250), "warning: a warm-up of 2 epochs does not end within 250 iterations")
+  contains(warned(250), "help: an epoch has 125 steps; warmup counts epochs")
+  equal(warned(251), "")
+  contains(warned(24, "sak.data.rooms { size = 32, train = 399, fraction = 0.5 }"), "an epoch has 12 steps")
+  equal(warned(25, "sak.data.rooms { size = 32, train = 399, fraction = 0.5 }"), "")
 end)
 
 test("a size that does not fit the patches is a warning with the nearest that does", function()

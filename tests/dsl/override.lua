@@ -38,14 +38,20 @@ test("settings are changed by path, list entries by number or by selector", func
 end)
 
 test("settings that the script does not mention start from their default", function()
-  local r = resolved("student.router.noisy=true", "stages[2].augment.photometric=false", "student.lora.rank=4",
+  local r = resolved("student.router.noisy=true", "stages[2].augment.photometric=false",
     "stages[2].weights.depth=3")
   equal(r.student.router.kind, "mor")
   equal(r.student.router.noisy, true)
   equal(r.stages[2].augment.crop, true)
   equal(r.stages[2].augment.photometric, false)
-  equal(r.student.lora.alpha, 16.0)
+  equal(r.student.lora, false)
   equal(r.stages[2].weights.depth, 3.0)
+end)
+
+test("LoRA is refused, however it is given", function()
+  contains(refused(small(three), { "student.lora.rank=4" }), "student.lora is not available in this version")
+  contains(refused(small(three), { "student.lora={}" }),
+    "error: --set student.lora={}: student.lora is not available in this version; remove it, or lora = false")
 end)
 
 test("a constructor can be given on the command line", function()
