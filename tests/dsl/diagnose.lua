@@ -357,5 +357,10 @@ test("missing files and labels of real data are found before anything runs", fun
   contains(text, "help: it has: depth")
   contains(text, "/nowhere.safetensors: no such file")
   contains(text_of { data = "sak.data.folder { root = '/nowhere', size = 32 }" }, "3:35: error: /nowhere: no such folder")
+  os.execute(("touch %s/gt_sets/val.txt"):format(root))
+  local own = ("{ sak.multitask { epochs = 1, data = sak.data.folder { root = '%s', size = 32 } } }"):format(root)
+  text = text_of { stages = own, student = "sak.student { " .. stem:gsub(", weights.*", " }") .. ", tasks = { 'depth', 'edge' } }" }
+  contains(text, "error: " .. root .. " has no labels for 'edge'")
+  assert(not text:find("no labels for 'depth'", 1, true))
   os.execute("rm -r " .. root)
 end)
