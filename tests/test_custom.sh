@@ -56,6 +56,10 @@ refuse 'kept.lua:3' kept.lua <<'LUA'
 local first -- a tensor of the rehearsal's graph
 return base { adapter = function(x, i, nn) first = first or x return x + first end }
 LUA
+refuse 'stale.lua:3: the adapter returned tensor (8, 25, 32) of another graph' stale.lua <<'LUA'
+local first = {}
+return base { adapter = function(x, i, nn) first[i] = first[i] or x return first[i] end }
+LUA
 try 0 'depth' fine.lua <<'LUA'
 return base {
   adapter = function(x, i, nn) return x + nn:linear("up", nn:linear("down", x, 4):gelu(), 32) end,

@@ -189,7 +189,7 @@ static int binary(lua_State *L, const char *name)
     sak_error err;
     if (!b || a->g != b->g) {
         SAK_FAIL(&err, SAK_EINVAL, "%s: the other operand must be a tensor of the same graph or a "
-                 "number, got %s", name, luaL_typename(L, 2));
+                 "number, got %s", name, b ? "a tensor of another graph" : luaL_typename(L, 2));
         return sak_raise(L, &err);
     }
     const int in[2] = {a->node, b->node};
@@ -268,6 +268,13 @@ static int t_tostring(lua_State *L)
     return 1;
 }
 
+/* core.same_graph(a, b) */
+static int same_graph(lua_State *L)
+{
+    lua_pushboolean(L, sak_to_tensor(L, 1)->g == sak_to_tensor(L, 2)->g);
+    return 1;
+}
+
 /* graph:op(name, {attr}): for ops without inputs (randn). */
 int sak_graph_op_method(lua_State *L)
 {
@@ -305,4 +312,6 @@ void sak_open_tensor(lua_State *L)
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
     lua_setfield(L, -2, "op");
+    lua_pushcfunction(L, same_graph);
+    lua_setfield(L, -2, "same_graph");
 }

@@ -41,12 +41,12 @@ local function place_of(f)
 end
 
 --- A loss must be one number.
-local function checked(v, f, what)
-  local s, n = nn.shape_of(v), 1
+local function checked(v, y, f, what)
+  local s, n = nn.shape_of(v, y), 1
   for _, d in ipairs(s or {}) do n = n * d end
   if not s or n ~= 1 then
-    error(("%s: the %s returned %s, but a loss is a tensor of one element; use :mean_all() or :sum_all()"):format(
-      place_of(f), what, nn.describe(v)), 0)
+    error(("%s: the %s returned %s, but a loss is a tensor of one element (:mean_all(), :sum_all())")
+      :format(place_of(f), what, nn.describe(v, y)), 0)
   end
   return v
 end
@@ -55,7 +55,7 @@ end
 ---@param kind "cos+l1"|"cos"|"l2"|function
 function losses.distill_one(s, t, kind)
   s, t = same_grid(s, t)
-  if type(kind) == "function" then return checked(kind(s, t), kind, "distillation loss") end
+  if type(kind) == "function" then return checked(kind(s, t), s, kind, "distillation loss") end
   return kinds[kind](s, t)
 end
 
@@ -99,7 +99,8 @@ function losses.multitask(outputs, labels, order, weights, own)
   local total, terms = nil, {}
   for _, task in ipairs(order) do
     local loss = own and own[task] or tasks[task]
-    local v = checked(loss(outputs[task], labels[task]), loss, task .. " loss") * (weights[task] or losses.task_weights[task])
+    local y = outputs[task]
+    local v = checked(loss(y, labels[task]), y, loss, task .. " loss") * (weights[task] or losses.task_weights[task])
     terms[#terms + 1] = { name = task, value = v }
     total = total and total + v or v
   end

@@ -5,6 +5,8 @@
 --- A researcher's functions get scopes too. What a scope stands for is therefore kept here, out of
 --- their reach: through a scope they can build, but neither save nor close, nor change a layer.
 
+local core = require "sak.core"
+
 ---@class Scope
 local Scope = {}
 
@@ -155,24 +157,28 @@ function nn.to_tokens(x)
   return x:reshape { shape = { s[1], s[2] * s[3], s[4] } }
 end
 
---- What a researcher's function returned.
----@return integer[]?  nil unless v is a tensor
-function nn.shape_of(v)
-  return type(v) == "userdata" and getmetatable(v) == "tensor" and v.shape or nil
+local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == "tensor" end
+
+--- Shape of what a researcher's function returned; nil unless it is a tensor of x's graph.
+---@param x userdata
+---@return integer[]?
+function nn.shape_of(v, x)
+  return is_tensor(v) and core.same_graph(v, x) and v.shape or nil
 end
 
-function nn.same_shape(a, b)
-  local s, t = nn.shape_of(a), nn.shape_of(b)
-  if not s or not t or #s ~= #t then return false end
+---@return boolean  is v a tensor of x's graph and shape?
+function nn.same_shape(v, x)
+  local s, t = nn.shape_of(v, x), x.shape
+  if not s or #s ~= #t then return false end
   for i = 1, #s do
     if s[i] ~= t[i] then return false end
   end
   return true
 end
 
---- The same in words: "tensor (2, 3)", "nil", "a table".
-function nn.describe(v)
-  if nn.shape_of(v) then return tostring(v) end
+--- What it returned in words: "tensor (2, 3)", "nil", "a table".
+function nn.describe(v, x)
+  if is_tensor(v) then return tostring(v) .. (core.same_graph(v, x) and "" or " of another graph") end
   return v == nil and "nil" or "a " .. type(v)
 end
 

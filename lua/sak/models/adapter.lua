@@ -25,7 +25,7 @@ function adapter.forward(nn, x, i, c)
   local y = c.fn(x, i, nn)
   if not nn_.same_shape(y, x) then
     error(("%s: the adapter returned %s, but the path needs %s like its input"):format(
-      c.place or "custom adapter", nn_.describe(y), tostring(x)), 0)
+      c.place or "custom adapter", nn_.describe(y, x), tostring(x)), 0)
   end
   return y
 end

@@ -51,10 +51,10 @@ end
 function head.forward(nn, levels, c)
   local low
   if c.fn then low = c.fn(levels, c.task, nn) else low = head[c.kind](nn, levels, c) end
-  local B, s = levels[1].shape[1], nn_.shape_of(low)
+  local B, s = levels[1].shape[1], nn_.shape_of(low, levels[1])
   if not s or #s ~= 4 or s[1] ~= B or s[4] ~= c.channels then
     error(("%s: the head returned %s, but %s needs (%d, any height, any width, %s)"):format(
-      c.place or c.kind .. " head", nn_.describe(low), c.task, B, c.channels), 0)
+      c.place or c.kind .. " head", nn_.describe(low, levels[1]), c.task, B, c.channels), 0)
   end
   return low
 end

@@ -81,14 +81,14 @@ function router.forward(nn, stem, experts, c)
   local place = c.place or "custom router"
   if not nn_.same_shape(mixed, stem) then
     error(("%s: the router returned %s, but the head needs %s like the stem"):format(
-      place, nn_.describe(mixed), tostring(stem)), 0)
+      place, nn_.describe(mixed, stem), tostring(stem)), 0)
   end
   local B, L, n = stem.shape[1], stem.shape[2], #experts + 1
-  local s = nn_.shape_of(weights)
+  local s = nn_.shape_of(weights, stem)
   local fits = s and s[1] == B and s[#s] == n and (#s == 2 or #s == 3 and s[2] == L)
   if weights ~= nil and not fits then
-    error(("%s: the router returned %s as weights, but (%d, %d) or (%d, %d, %d) is needed: one per expert, the stem first")
-      :format(place, nn_.describe(weights), B, n, B, L, n), 0)
+    error(("%s: the router returned %s as weights, but (%d, %d) or (%d, %d, %d) is needed: "
+      .. "one per expert, the stem first"):format(place, nn_.describe(weights, stem), B, n, B, L, n), 0)
   end
   return mixed, weights
 end

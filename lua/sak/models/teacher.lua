@@ -61,7 +61,8 @@ local function merge_stored(name, spec, stored, path)
       error(("teacher '%s': %s = %s, but %s was trained with %s = %s"):format(name, k, tostring(own),
         path, k, tostring(v)), 0)
     end
-    if k ~= "out_indices" or own == nil then spec[k] = v end -- which levels to imitate is not the file's choice
+    -- which levels to imitate is the experiment's choice
+    if k ~= "out_indices" or own == nil then spec[k] = v end
   end
 end
 
@@ -89,8 +90,8 @@ function teacher.open(t, path)
   spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or (spec.kind == "sam" and 1e-5 or 1e-6)
   spec.heads = spec.heads or spec.width // 64
   spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
-  return { name = t.name, spec = spec, width = spec.width, params = core.params(seed_of(t.name)), source = path,
-    weight = t.weight, mean = t.mean, std = t.std,
+  return { name = t.name, spec = spec, width = spec.width, source = path,
+    params = core.params(seed_of(t.name)), weight = t.weight, mean = t.mean, std = t.std,
     identity = identity_of(t, path) }
 end
 

@@ -1,0 +1,88 @@
+-- Teachers: identity and seeds, what a file says against what a script says, encoders' variants.
+local core = require "sak.core"
+local host = require "sak.host"
+local nn = require "sak.nn"
+local teacher = require "sak.models.teacher"
+local vit = require "sak.models.vit"
+local sam = require "sak.models.sam"
+
+local function refuses(words, f, ...)
+  local ok, message = pcall(f, ...)
+  assert(not ok, "accepted; wanted: " .. words)
+  assert(message:find(words, 1, true), message .. "; wanted: " .. words)
+end
+
+local function names(params)
+  local set = {}
+  for _, p in ipairs(params:list()) do set[p.name] = p.shape end
+  return set
+end
+
+local function spec(more)
+  local t = { name = "t", kind = "vit", width = 16, depth = 4, heads = 2, patch = 8, mlp_ratio = 2, class_token = true,
+    registers = 0, mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 }, pad = "none", weight = 1 }
+  for k, v in pairs(more or {}) do t[k] = v end
+  return t
+end
+
+-- two random teachers of one shape differ, one name gives the same values again
+local function values(name)
+  local t = teacher.open(spec { name = name }, "random")
+  local g = core.graph {}
+  teacher.features(g, g:input("image", { 1, 16, 24, 3 }), t, function() end, {})
+  t.params:seal()
+  return table.concat(t.params:get "blocks.0.attn.qkv.weight", " ")
+end
+assert(values "a" == values "a" and values "a" ~= values "b")
+
+-- a file that sak wrote
+local path = os.tmpname()
+local function write(encoder)
+  local t = teacher.open(spec(encoder), "random")
+  local g = core.graph {}
+  teacher.features(g, g:input("image", { 1, 16, 24, 3 }), t, function() end, {})
+  t.params:seal()
+  t.params:save(path, { encoder = host.encode { kind = "vit", width = 16, depth = 4, heads = encoder.heads or 2,
+    patch = 8, mlp_ratio = 2, class_token = true, registers = encoder.registers or 0, name = "vit_tiny" } })
+end
+write { registers = 3 }
+local t = teacher.open(spec(), path)
+assert(t.spec.registers == 3 and t.name == "t", "a default of the schema must give way to the file")
+assert(t.identity == host.sha256(host.read(path)) and t.identity == host.sha256_file(path))
+refuses("teacher 't': width = 32, but " .. path .. " was trained with width = 16", teacher.open, spec { width = 32 }, path)
+refuses("registers = 5", teacher.open, spec { registers = 5 }, path)
+refuses("kind = sam", teacher.open, spec { kind = "sam" }, path)
+assert(teacher.open(spec { out_indices = { 0, 1, 2, 3 } }, path).spec.out_indices[4] == 3)
+refuses("pad = \"crop\" needs size", teacher.open, spec { pad = "crop" }, path)
+assert(teacher.open(spec { pad = "crop", size = { 32, 32 } }, path).spec.size)
+os.remove(path)
+refuses(path, teacher.open, spec(), path)
+local nothing, message = host.sha256_file(path)
+assert(nothing == nil and message:find(path, 1, true))
+
+-- registers come first where there is no class token
+local g, params = core.graph {}, core.params(2)
+local c = spec { class_token = false, registers = 2 }
+c.ln_eps, c.act = 1e-6, "gelu"
+local x = vit.embed(nn.scope(g, params), g:input("image", { 1, 16, 24, 3 }), c)
+assert(tostring(x) == "tensor (1, 8, 16)", tostring(x))
+assert(tostring(vit.patch_tokens(x, c)) == "tensor (1, 6, 16)")
+g:output("x", x)
+g:plan()
+g:allocate()
+g:set("image", 0)
+g:forward(0)
+local out, tokens = g:value "x", params:get "reg_token"
+for i = 1, 32 do assert(out[i] == tokens[i], "register " .. i) end
+
+-- SAM: qkv_bias is honoured, and layer norms have 1e-5 when nothing is said
+local function sam_names(more)
+  local graph, p = core.graph {}, core.params(2)
+  local s = { width = 16, depth = 4, heads = 2, patch = 8, mlp_ratio = 2, window = 2, global = { 3 }, out_indices = { 3 } }
+  for k, v in pairs(more) do s[k] = v end
+  sam.features(nn.scope(graph, p), graph:input("image", { 1, 32, 32, 3 }), s)
+  return names(p)
+end
+assert(sam_names({})["blocks.0.attn.qkv.bias"] and not sam_names({ qkv_bias = false })["blocks.0.attn.qkv.bias"])
+local s = spec { kind = "sam", window = 2, global = { 3 } }
+assert(teacher.open(s, "random").spec.ln_eps == 1e-5 and teacher.open(spec(), "random").spec.ln_eps == 1e-6)

@@ -1,0 +1,72 @@
+/* The engine as trusted Lua sees it: tests/bind/NAME.lua, each in a Lua state of its own with
+ * sak.core.  A file fails by raising an error. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/pool.h"
+#include "bind/core.h"
+#include "bind/sandbox.h"
+#include "kernels/gemm.h"
+
+static void run_file(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "tests/bind/%s.lua", name);
+    lua_State *L = NULL;
+    sak_error err = {0};
+    assert_int_equal(sak_sandbox_open(&L, NULL, &err), SAK_OK);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_sak_core);
+    lua_setfield(L, -2, "sak.core");
+    lua_pop(L, 1);
+    if (luaL_loadfilex(L, path, "t") != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK) {
+        fprintf(stderr, "%s\n", lua_tostring(L, -1)); /* cmocka cuts long messages */
+        fail();
+    }
+    sak_sandbox_close(L);
+}
+
+static void meters_refuse_what_does_not_fit(void **state)
+{
+    (void)state;
+    run_file("meter");
+}
+
+static void shapes_and_attributes_are_checked(void **state)
+{
+    (void)state;
+    run_file("shape");
+}
+
+static void teachers_are_what_their_files_say(void **state)
+{
+    (void)state;
+    run_file("teacher");
+}
+
+static void pool_takes_all_usable_processors(void **state)
+{
+    (void)state;
+    sak_error err = {0};
+    assert_int_equal(sak_pool_open(0, &err), SAK_OK);
+    assert_in_range(sak_pool_threads(), 1, 256);
+    assert_int_equal(sak_pool_open(257, &err), SAK_EINVAL);
+    sak_pool_close();
+}
+
+int main(void)
+{
+    sak_gemm_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(meters_refuse_what_does_not_fit),
+        cmocka_unit_test(shapes_and_attributes_are_checked),
+        cmocka_unit_test(teachers_are_what_their_files_say),
+        cmocka_unit_test(pool_takes_all_usable_processors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
