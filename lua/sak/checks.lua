@@ -28,6 +28,9 @@ local function names_of(teachers)
   return names
 end
 
+--- Endings of weight files in formats that are not read.
+local other_formats = { pth = true, pt = true, bin = true, ckpt = true, npz = true }
+
 local function encoder(cx, steps, e)
   if type(e) ~= "table" then
     return
@@ -57,7 +60,7 @@ local function encoder(cx, steps, e)
     end
   end
   local suffix = e.weights and e.weights:match "%.(%w+)$"
-  if suffix == "pth" or suffix == "pt" or suffix == "bin" or suffix == "ckpt" or suffix == "npz" then
+  if suffix and other_formats[suffix] then
     cx.problem(at "weights", ("%s: weights are read from safetensors files"):format(e.weights),
       "the same weights are usually published as .safetensors too")
   elseif e.weights and e.weights ~= "random" and cx.files and not host.exists(e.weights) then
@@ -106,10 +109,12 @@ end
 --- Padding makes a square of the image.
 local function padding(cx, i, t)
   local size = list_of(t.size)
-  if t.pad and t.pad ~= "none" and not t.size and not cx.failed_at(("teachers[%d].size"):format(i)) then
+  if not t.pad or t.pad == "none" or cx.failed_at(("teachers[%d].size"):format(i)) then
+    return
+  elseif not t.size then
     cx.problem({ "teachers", i, "pad" },
       ("pad = \"%s\" needs 'size', the side of the padded image"):format(t.pad), "size = 1024")
-  elseif t.pad and t.pad ~= "none" and size[1] ~= size[2] then
+  elseif size[1] ~= size[2] then
     cx.problem({ "teachers", i, "size" }, ("a padded image is square, not %dx%d"):format(size[1],
       size[2]), ("size = %d"):format(math.max(size[1], size[2])))
   end
@@ -196,7 +201,8 @@ local function student(cx, config)
   local kind, weights = list_of(s.stem).kind, list_of(s.stem).weights
   if kind and kind ~= "vit" then
     cx.problem({ "student", "stem" }, kind == "swin" and no_swin
-      or ("a %s encoder as stem is not available in this version"):format(kind), "stem = sak.vit { … }")
+      or ("a %s encoder as stem is not available in this version"):format(kind),
+      "stem = sak.vit { … }")
   elseif weights == "random" then
     cx.problem({ "student", "stem", "weights" },
       "a stem without 'weights' starts from random ones; \"random\" is for teachers",
@@ -226,8 +232,8 @@ local function student(cx, config)
       router.k, experts))
   end
   if router.kind == "mor" and router.noise and router.noisy == false then
-    cx.problem({ "student", "router", "noise" }, "noise says how the gate is noisy, but noisy is off",
-      "noisy = true, or no 'noise'")
+    cx.problem({ "student", "router", "noise" },
+      "noise says how the gate is noisy, but noisy is off", "noisy = true, or no 'noise'")
   end
   local seen = {}
   for i, task in ipairs(list_of(s.tasks)) do
@@ -282,7 +288,8 @@ local function stages(cx, config)
       known(cx, { "stages", i, "teachers" }, stage.teachers, teacher_names, "teacher")
       known(cx, { "stages", i, "weights" }, stage.weights, tasks, "task")
       known(cx, { "stages", i, "losses" }, stage.losses, tasks, "task")
-      data(cx, { "stages", i, "data" }, stage.data, stage_checks.labelled[stage.kind] and tasks or {})
+      local needed = stage_checks.labelled[stage.kind] and tasks or {}
+      data(cx, { "stages", i, "data" }, stage.data, needed)
     end
   end
   stage_checks.all(cx, config)

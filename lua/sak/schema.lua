@@ -201,8 +201,8 @@ teacher "vit" { doc = "A vision transformer as teacher.", arch = "arch", teacher
   shape(false), vit_extra }
 teacher "sam" { doc = "SAM's image encoder as teacher.", arch = "arch", teacher_fields "sam",
   shape(false), sam_extra }
-teacher "swin" { doc = "A Swin transformer as teacher; not available yet.", arch = "arch", teacher_fields "swin",
-  swin_fields(false) }
+teacher "swin" { doc = "A Swin transformer as teacher; not available yet.", arch = "arch",
+  teacher_fields "swin", swin_fields(false) }
 
 -- Data --------------------------------------------------------------------------------------------
 
@@ -312,7 +312,8 @@ schedule "constant" { doc = "The optimiser's rate throughout." }
 
 local augment = family("augment", { doc = "augmentation", single = true, flat = true })
 augment "augment" { doc = "What happens to training images, in this order (sak-method.md, section 5).",
-  { "size", either(off, size), "size of the result, if not the data's; in pretrain stages only", default = false },
+  { "size", either(off, size), "size of the result, if not the data's; in pretrain stages only",
+    default = false },
   { "resized_crop", either(off, range { above = 0, max = 1 }),
     "crop of this share of the area, resized to the input size; instead of scale and crop",
     default = false },
@@ -340,7 +341,8 @@ local function stage_fields(d)
       "largest global gradient norm; false: no limit", default = d.clip or false },
     { "augment", either(off, spec "augment"),
       "augmentation of training images", default = d.augment },
-    { "data", spec "data", "training images of this stage, if not the experiment's; of the same size" },
+    { "data", spec "data",
+      "training images of this stage, if not the experiment's; of the same size" },
   }
 end
 

@@ -43,8 +43,8 @@ local function sizes(cx, config, i, stage)
     return size and other and (other[1] ~= size[1] or other[2] ~= size[2])
   end
   local function refuse(steps, other)
-    cx.problem(steps, ("a stage has the experiment's image size in this version, %s, not %s"):format(
-      text_of(size), text_of(other)), ("size = { %d, %d }"):format(size[1], size[2]))
+    local message = "a stage has the experiment's image size in this version, %s, not %s"
+    cx.problem(steps, message:format(text_of(size), text_of(other)), ("size = { %d, %d }"):format(size[1], size[2]))
   end
   local own, crop = list_of(stage.data).size, list_of(stage.augment).size
   if differs(own) then
@@ -63,8 +63,8 @@ local function own_data(cx, config, i, stage)
     local field = kind and kind.by_name[key]
     if field and d[key] and d[key] ~= field.default and d[key] ~= whole[key] then
       cx.problem({ "stages", i, "data", key },
-        ("stages[%d].data.%s would be ignored: a stage takes only training images from its data"):format(
-        i, key), ("give it in the experiment's data, or leave it out"))
+        ("stages[%d].data.%s would be ignored: a stage takes only training images from its data")
+        :format(i, key), "give it in the experiment's data, or leave it out")
     end
   end
 end
@@ -117,8 +117,9 @@ local function pretraining(cx, config, i, stage)
       "remove 'tasks'")
   end
   if config.model and config.model ~= "sak" then
-    cx.problem({ "model" }, ("a pretrain stage trains the stem alone; model '%s' is not built"):format(
-      config.model), "remove 'model'")
+    cx.problem({ "model" },
+      ("a pretrain stage trains the stem alone; model '%s' is not built"):format(config.model),
+      "remove 'model'")
   end
   if stem.weights then
     cx.problem({ "student", "stem", "weights" },
