@@ -100,6 +100,9 @@ local function check_tasks(cfg, data)
   end
 end
 
+--- Models that never look at a teacher: theirs are neither opened nor trained.
+local without_teachers = { single_task = true, multi_task = true, wide = true }
+
 ---@param loaded sak.Loaded
 ---@param options? {kind: string?, export: string?}
 ---@return string state  "done" | "stopped"
@@ -113,10 +116,11 @@ function run.experiment(loaded, store, job, options)
   local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
     data = data, results = results, script = loaded.sources[1].path, label_shape = run.label_shape(data),
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
-  ctx.teachers = require("sak.teachers").sketch(ctx, cfg.teachers)
+  local committee = without_teachers[cfg.model] and {} or cfg.teachers
+  ctx.teachers = require("sak.teachers").sketch(ctx, committee)
   rehearse(ctx)
   collectgarbage() -- Lua cannot see how much C memory the rehearsal holds
-  ctx.teachers = require("sak.teachers").open(ctx, cfg.teachers)
+  ctx.teachers = require("sak.teachers").open(ctx, committee)
   options.data_id = data.info.identity
   ctx.run = begin(loaded, store, job, options)
   local id, uid = ctx.run:id()

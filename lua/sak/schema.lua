@@ -127,7 +127,7 @@ local vit_extra = shapes {
 }
 
 local sam_extra = shapes {
-  { "ln_eps", number { above = 0 }, "epsilon of the layer norms", default = 1e-6 },
+  { "ln_eps", number { above = 0 }, "epsilon of the layer norms", default = 1e-5 },
   { "window", int { min = 1 }, "side of an attention window, in tokens", default = 14 },
   { "global", list(int { min = 0 }), "blocks with attention over the whole image, 0-based",
     default = function(n) return n.depth and archs.levels(n.depth) end },
