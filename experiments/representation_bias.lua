@@ -8,12 +8,12 @@ return sak.ablation "representation_bias" {
   question = "Which built-in teacher is best at which task?",
   base = sak.experiment "frozen_teacher" {
     model = "teacher_heads",
-    data = sak.data.rooms { train = 1500, val = 200, size = { 64, 96 } },
+    data = sak.data.rooms { train = 1000, val = 200, size = { 64, 96 } },
     teachers = { sak.teacher "dinov2" },
     student = sak.student { stem = sak.vit { width = 128, depth = 8, heads = 4, patch = 8 }, tasks = tasks },
     stages = {
       sak.probe {
-        iterations = 200, batch = 16, optim = sak.adamw { lr = 2e-3 },
+        iterations = 120, batch = 8, optim = sak.adamw { lr = 2e-3 },
         augment = sak.augment { flip = 0.5 },
       },
     },
