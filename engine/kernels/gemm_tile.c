@@ -1,6 +1,8 @@
 /* Instances of gemm_tile.inc per instruction set and number type, and the choice between them. */
 #include "kernels/gemm_tile.h"
 
+#include <stddef.h>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
