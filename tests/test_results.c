@@ -992,12 +992,16 @@ static void points_reach_the_tables_within_two_seconds(void **state)
     sak_store_close(s);
 }
 
+typedef struct logger {
+    sak_run *run;
+    const char *key;
+} logger;
+
 static void *log_many(void *ctx)
 {
-    char key[16];
-    snprintf(key, sizeof key, "t%u", (unsigned)((uintptr_t)&key >> 12) & 0xFFFF);
+    const logger *l = ctx;
     for (int i = 0; i < 5000; i++)
-        sak_run_log(ctx, key, i, i);
+        sak_run_log(l->run, l->key, i, i);
     return NULL;
 }
 
@@ -1006,8 +1010,9 @@ static void several_threads_may_log_to_one_run(void **state)
     sak_store *s = open_store(*state);
     sak_run *r = begin_run(s, "x", 0);
     pthread_t t[4];
+    logger l[4] = {{r, "t0"}, {r, "t1"}, {r, "t2"}, {r, "t3"}};
     for (int i = 0; i < 4; i++)
-        pthread_create(&t[i], NULL, log_many, r);
+        pthread_create(&t[i], NULL, log_many, &l[i]);
     for (int i = 0; i < 4; i++)
         pthread_join(t[i], NULL);
     OK(sak_run_finish(r, "done", err));
