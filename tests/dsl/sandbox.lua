@@ -68,10 +68,12 @@ test("hostile scripts end with a message, and quickly", function()
     local started = os.clock()
     local ok, text = pcall(refused, case[1])
     if not ok then error(case[1] .. ": " .. text) end
-    if not text:find(case[2], 1, true) then
+    -- on a slow machine (sanitizers) the limit of time may come before the one of work
+    local out_of_time = case[2] == "too much work" and text:find("takes too long", 1, true)
+    if not out_of_time and not text:find(case[2], 1, true) then
       error(("%s\nsays %s\nbut should say %s"):format(case[1]:sub(1, 200), text, case[2]))
     end
-    assert(os.clock() - started < 20, case[1] .. " takes too long")
+    assert(os.clock() - started < 30, case[1] .. " takes too long")
   end
   host.note = note
 end)
