@@ -57,8 +57,11 @@ refuse() { # words expected in the message, then the arguments
 refuse 'no such path' run tests/scripts/tiny.lua --set student.adaptor.rank=16
 refuse "did you mean 'mor'" run tests/scripts/tiny.lua --set student.router.kind=moor
 refuse 'nothing.lua' run tests/scripts/nothing.lua
-refuse 'wrong_router.lua:' run tests/scripts/wrong_router.lua --quiet
-refuse 'misshapen_router.lua:5: mul' run tests/scripts/misshapen_router.lua --quiet
+sed 's/return weights:mix(stem, table.unpack(experts)), weights/return nn:linear("narrow", stem, 7), weights/' \
+    tests/scripts/own_router.lua > "$tmp/wrong_router.lua"
+refuse 'wrong_router.lua:' run "$tmp/wrong_router.lua" --quiet
+sed 's/:softmax()/:softmax():mul(nn:linear("odd", stem, 5))/' tests/scripts/own_router.lua > "$tmp/misshapen_router.lua"
+refuse 'misshapen_router.lua:5: mul' run "$tmp/misshapen_router.lua" --quiet
 head -c 1000 tests/fixtures/verify/a_s1_two_teachers/model.safetensors > "$tmp/cut.safetensors"
 refuse 'cut.safetensors' run tests/scripts/tiny.lua --quiet --set "teachers[name=a].weights=$tmp/cut.safetensors"
 [ "$(value 'select count(*) from runs where state not in ('"'done', 'failed'"')')" = 0 ] || fail "database damaged"

@@ -66,25 +66,46 @@ static float *read_tensor(lua_State *L, const sak_st_tensor *t)
     return x;
 }
 
-static const char *choose_tensor(lua_State *L, int kind, sak_shape *shape, const sak_real **x)
+/* The two sides of a call (graph | params, name, file, tensor, {what =, …layout}). */
+typedef struct sides {
+    sak_real *x;            /* ours; NULL where the graph has pruned it */
+    const float *file;      /* theirs, t->count elements */
+    const sak_st_tensor *t;
+    layout l;
+} sides;
+
+static sak_real *own_tensor(lua_State *L, sak_shape *shape)
 {
     const char *name = luaL_checkstring(L, 2);
-    if (kind == 0) {
+    if (luaL_testudata(L, 1, "sak.graph")) {
         sak_graph *g = &sak_to_graph(L, 1)->g;
         const int node = sak_graph_find(g, name);
-        if (node < 0 || !sak_graph_value(g, node))
-            luaL_error(L, "the graph has no output '%s'", name);
+        if (node < 0)
+            luaL_error(L, "the graph has no input or output '%s'", name);
         *shape = g->node[node]->s.y;
-        *x = sak_graph_value(g, node);
-        return name;
+        return sak_graph_value(g, node);
     }
     const sak_params *p = sak_to_params(L, 1);
     const int i = sak_params_find(p, name);
     if (i < 0)
         luaL_error(L, "there is no parameter '%s'", name);
     *shape = p->list[i].shape;
-    *x = (kind == 1 ? p->value : p->grad) + p->list[i].offset;
-    return name;
+    const bool grad = strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0;
+    return (grad ? p->grad : p->value) + p->list[i].offset;
+}
+
+static sides both_sides(lua_State *L)
+{
+    sak_shape shape;
+    sides s = {.x = own_tensor(L, &shape), .t = file_tensor(L, 3, luaL_checkstring(L, 4))};
+    if (!s.x)
+        return s;
+    sak_error err;
+    s.l = read_layout(L, 5, s.t, &shape, &err);
+    if (err.code != SAK_OK)
+        sak_raise(L, &err); /* does not return */
+    s.file = read_tensor(L, s.t);
+    return s;
 }
 
 /* core.compare(graph | params, name, file, tensor, {what = "value"|"grad", …layout,
@@ -92,24 +113,19 @@ static const char *choose_tensor(lua_State *L, int kind, sak_shape *shape, const
  * -> {relative, worst, worst_index, ours, theirs, max, weak_worst, count} */
 static int compare(lua_State *L)
 {
-    const bool graph = luaL_testudata(L, 1, "sak.graph") != NULL;
-    const bool grad = strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0;
-    sak_shape shape;
-    const sak_real *x = NULL;
-    choose_tensor(L, graph ? 0 : grad ? 2 : 1, &shape, &x);
-    const sak_st_tensor *t = file_tensor(L, 3, luaL_checkstring(L, 4));
-    sak_error err;
-    const layout l = read_layout(L, 5, t, &shape, &err);
-    if (err.code != SAK_OK)
-        return sak_raise(L, &err);
-    const float *want = read_tensor(L, t);
+    const sides s = both_sides(L);
+    if (!s.x)
+        return luaL_error(L, "the graph has pruned '%s'", lua_tostring(L, 2));
+    const sak_st_tensor *t = s.t;
+    const sak_real *x = s.x;
+    const float *want = s.file;
     const char *weak_name = sak_opt_text(L, 5, "weak", NULL);
     const float *weak = weak_name ? read_tensor(L, file_tensor(L, 3, weak_name)) : NULL;
     const double floor_ = sak_opt_number(L, 5, "floor", 0);
     double d2 = 0, n2 = 0, worst = -1, weak_worst = 0, max = 0;
     int64_t at = 0;
     for (int64_t i = 0; i < t->count; i++) {
-        const double ours = x[engine_index(&l, i)], theirs = want[i], d = fabs(ours - theirs);
+        const double ours = x[engine_index(&s.l, i)], theirs = want[i], d = fabs(ours - theirs);
         d2 += d * d;
         n2 += theirs * theirs;
         max = fabs(theirs) > max ? fabs(theirs) : max;
@@ -126,7 +142,7 @@ static int compare(lua_State *L)
         double v;
     } out[] = {{"relative", n2 > 0 ? sqrt(d2 / n2) : sqrt(d2)},
                {"worst", worst < 0 ? 0 : worst},
-               {"ours", x[engine_index(&l, at)]},
+               {"ours", x[engine_index(&s.l, at)]},
                {"theirs", want[at]},
                {"max", max},
                {"weak_worst", weak_worst},
@@ -143,26 +159,9 @@ static int compare(lua_State *L)
  * parameter or its gradient from a file's tensor. */
 static int fill(lua_State *L)
 {
-    const bool graph = luaL_testudata(L, 1, "sak.graph") != NULL;
-    const bool grad = strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0;
-    if (graph) {
-        const sak_graph *g = &sak_to_graph(L, 1)->g;
-        const int node = sak_graph_find(g, luaL_checkstring(L, 2));
-        if (node >= 0 && !sak_graph_value(g, node))
-            return 0; /* pruned: nothing in this graph looks at it */
-    }
-    sak_shape shape;
-    const sak_real *x = NULL;
-    choose_tensor(L, graph ? 0 : grad ? 2 : 1, &shape, &x);
-    const sak_st_tensor *t = file_tensor(L, 3, luaL_checkstring(L, 4));
-    sak_error err;
-    const layout l = read_layout(L, 5, t, &shape, &err);
-    if (err.code != SAK_OK)
-        return sak_raise(L, &err);
-    const float *from = read_tensor(L, t);
-    sak_real *to = (sak_real *)x; /* choose_tensor serves readers too */
-    for (int64_t i = 0; i < t->count; i++)
-        to[engine_index(&l, i)] = from[i];
+    const sides s = both_sides(L); /* a pruned input is looked at by nothing: leave it */
+    for (int64_t i = 0; s.x && i < s.t->count; i++)
+        s.x[engine_index(&s.l, i)] = s.file[i];
     return 0;
 }
 

@@ -96,7 +96,7 @@ function check.run(job)
   end
   local cfg = loaded.resolved
   local ctx = { cfg = cfg, functions = loaded.functions, job = job, step = 0, data = dataset.open(cfg.data),
-    script = loaded.sources[1].path, results = job.db:match("^(.*)/[^/]*$") or "." }
+    script = loaded.sources[1].path, results = require("sak.paths").folder(job.db) }
   ctx.label_shape = require("sak.run").label_shape(ctx.data)
   ctx.teachers = require("sak.teachers").sketch(ctx, cfg.teachers)
   local rows = check.stages(ctx)

@@ -5,11 +5,10 @@ local host = require "sak.host"
 local config = require "sak.config"
 local dataset = require "sak.dataset"
 local stages = require "sak.stages"
+local paths = require "sak.paths"
 local summary = require "sak.summary"
 
 local run = {}
-
-local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
 
 local function command(line)
   local pipe = io.popen(line .. " 2>/dev/null")
@@ -20,7 +19,7 @@ end
 
 --- Commit and local changes of the repository that the script lies in.
 local function provenance(script)
-  local dir = "'" .. folder_of(script):gsub("'", "'\\''") .. "'"
+  local dir = "'" .. paths.folder(script):gsub("'", "'\\''") .. "'"
   local commit = command("git -C " .. dir .. " rev-parse HEAD")
   if commit == "" then return {} end
   local diff = command("git -C " .. dir .. " diff HEAD")
@@ -112,7 +111,7 @@ function run.experiment(loaded, store, job, options)
   local cfg = loaded.resolved
   local data = dataset.open(cfg.data)
   check_tasks(cfg, data)
-  local results = folder_of(job.db)
+  local results = paths.folder(job.db)
   local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
     data = data, results = results, script = loaded.sources[1].path, label_shape = run.label_shape(data),
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)

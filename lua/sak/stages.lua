@@ -100,18 +100,10 @@ end
 local function load_stem(ctx, params)
   local path = ctx.cfg.student.stem.weights
   if not path or ctx.student then return end
-  local first = params:list()[1].name
-  local prefix = ctx.stage_kind == "pretrain" and "" or first:match("^backbone%.") and "backbone.vit." or "vit."
+  local prefix = params:list()[1].name:match("^backbone%.") and "backbone.vit." or "vit."
   local file <close> = core.safetensors(path)
   weights.load_encoder(params, file, ctx.cfg.student.stem, { where = path, image = ctx.data.size, prefix = prefix,
     source_grid = ctx.cfg.student.stem.grid })
-end
-
-local function refuse_missing(cfg)
-  if cfg.student.lora then error("student.lora is not available in this version; remove it or set it to false", 0) end
-  if cfg.student.stem.kind ~= "vit" then
-    error(("student.stem: a %s stem is not available in this version; use sak.vit"):format(cfg.student.stem.kind), 0)
-  end
 end
 
 local plan = {}
@@ -170,7 +162,6 @@ end
 --- The training graph of a stage, planned but without memory.
 ---@return Plan
 function stages.plan(ctx, stage)
-  refuse_missing(ctx.cfg)
   local made, objective = plan[stage.kind](ctx, stage)
   made.graph:output("loss", objective)
   build.freeze(ctx.cfg, made.params, stage)
@@ -221,7 +212,6 @@ end
 function stages.run(ctx, stage)
   local cfg, made = ctx.cfg, stages.plan(ctx, stage)
   local options = made.options or {}
-  ctx.stage_kind = stage.kind
   carry(ctx, made.params)
   load_stem(ctx, made.params)
   if ctx.student then ctx.student:close() end

@@ -4,6 +4,7 @@
 local core = require "sak.core"
 local failure = require "sak.failure"
 local host = require "sak.host"
+local paths = require "sak.paths"
 local teacher = require "sak.models.teacher"
 
 local teachers = {}
@@ -11,12 +12,10 @@ local teachers = {}
 --- Changes when what a recipe's training computes changes, so that old files are not taken for new.
 local RECIPE_VERSION = "1"
 
-local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
-
 --- experiments/teachers/<name>.lua, beside the script or in the current folder.
 local function recipe_path(name, script)
   local tried = {}
-  local here = folder_of(script)
+  local here = paths.folder(script)
   for _, dir in ipairs { here .. "/teachers", here, here .. "/../experiments/teachers", "experiments/teachers" } do
     local path = dir .. "/" .. name .. ".lua"
     if host.exists(path) == "file" then return path end
@@ -39,7 +38,7 @@ end
 --- Trains the named built-in teacher as a run of its own.
 local function train(ctx, name, loaded, file)
   ctx.note(("teacher '%s' is not in the cache yet: training it (%s)"):format(name, loaded.sources[1].path))
-  core.mkdir(folder_of(file))
+  core.mkdir(paths.folder(file))
   local run = require("sak.run").experiment(loaded, ctx.store, ctx.job, { kind = "teacher", export = file })
   if run ~= "done" then error(failure.new(130, "interrupted while training teacher '" .. name .. "'")) end
 end
@@ -70,14 +69,9 @@ function teachers.sketch(ctx, list)
       if host.exists(path) == "file" then
         file = path
       else
-        spec = setmetatable({}, { __index = t })
-        for k, v in pairs(loaded.resolved.student.stem) do
-          if t[k] == nil then spec[k] = v end
-        end
-        local flat = {}
-        for k, v in pairs(t) do flat[k] = v end
-        for k, v in pairs(spec) do flat[k] = v end
-        spec = flat
+        spec = {} -- the recipe's encoder, as this teacher
+        for k, v in pairs(loaded.resolved.student.stem) do spec[k] = v end
+        for k, v in pairs(t) do spec[k] = v end
       end
     end
     open[i] = teacher.open(spec, file)
