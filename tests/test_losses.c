@@ -5,15 +5,15 @@
 #include <stdlib.h>
 
 #include "oprun.h"
-#include "weights/safetensors.h"
+#include "weights/weights.h"
 
-static sak_safetensors cases;
+static sak_weights cases;
 
 static int open_cases(void **state)
 {
     (void)state;
     sak_error err;
-    if (sak_safetensors_open(&cases, "tests/fixtures/losses/cases.safetensors", &err) == SAK_OK)
+    if (sak_weights_open(&cases, "tests/fixtures/losses/cases.safetensors", NULL, &err) == SAK_OK)
         return 0;
     fprintf(stderr, "%s\n", err.msg);
     return -1;
@@ -22,7 +22,7 @@ static int open_cases(void **state)
 static int close_cases(void **state)
 {
     (void)state;
-    sak_safetensors_close(&cases);
+    sak_weights_close(&cases);
     return 0;
 }
 
@@ -31,11 +31,11 @@ static float *load(const char *group, const char *name, sak_shape *shape)
 {
     char full[96];
     snprintf(full, sizeof full, "%s/%s", group, name);
-    const sak_st_tensor *t = sak_safetensors_find(&cases, full);
+    const sak_st_tensor *t = sak_weights_find(&cases, full);
     if (!t)
         fail_msg("no %s in the fixture", full);
     float *x = oprun_take(t->count), *y = oprun_take(t->count);
-    sak_safetensors_copy_f32(t, x);
+    sak_st_copy_f32(t, x);
     *shape = t->shape;
     if (t->shape.n == 4) {
         const int64_t B = t->shape.d[0], C = t->shape.d[1], n = t->shape.d[2] * t->shape.d[3];

@@ -17,7 +17,7 @@
 #include "base/rng.h"
 #include "metrics/internal.h"
 #include "metrics/meter.h"
-#include "weights/safetensors.h"
+#include "weights/weights.h"
 
 static void must(sak_status st, const sak_error *err)
 {
@@ -40,16 +40,16 @@ static void *take(size_t n, size_t size)
 }
 
 /* (B, C, H, W) of the file to (B, H, W, C); class maps (B, H, W) to one-hot logits. */
-static float *channels_last(const sak_safetensors *st, const char *name, int classes)
+static float *channels_last(const sak_weights *st, const char *name, int classes)
 {
-    const sak_st_tensor *t = sak_safetensors_find(st, name);
+    const sak_st_tensor *t = sak_weights_find(st, name);
     if (!t)
         fail_msg("no %s in the fixture", name);
     const bool map = t->shape.n == 3;
     const int64_t B = t->shape.d[0], C = map ? classes : t->shape.d[1];
     const int64_t n = t->shape.d[t->shape.n - 2] * t->shape.d[t->shape.n - 1];
     float *x = take((size_t)t->count, sizeof *x), *y = take((size_t)(B * C * n), sizeof *y);
-    sak_safetensors_copy_f32(t, x);
+    sak_st_copy_f32(t, x);
     for (int64_t b = 0; b < B; b++)
         for (int64_t c = 0; c < C; c++)
             for (int64_t i = 0; i < n; i++)
@@ -78,8 +78,8 @@ static void meters_agree_with_the_official_ones(void **state)
         {"edge_nyud", "edge", 0, 4, 0.8, 0.17773676654399437},
     };
     sak_error err;
-    sak_safetensors st;
-    must(sak_safetensors_open(&st, "tests/fixtures/metrics/cases.safetensors", &err), &err);
+    sak_weights st;
+    must(sak_weights_open(&st, "tests/fixtures/metrics/cases.safetensors", NULL, &err), &err);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         sak_meter m, whole;
         const sak_meter_spec spec = {.classes = cases[i].classes, .edge_weight = cases[i].weight};
@@ -104,7 +104,7 @@ static void meters_agree_with_the_official_ones(void **state)
         sak_meter_close(&m);
         sak_meter_close(&whole);
     }
-    sak_safetensors_close(&st);
+    sak_weights_close(&st);
 }
 
 static void an_empty_meter_scores_nothing(void **state)

@@ -1,7 +1,7 @@
 /* Resizing against stored PyTorch results (interpolate in double), and the adjoint. */
 #include "kernels/resample.h"
 #include "oprun.h"
-#include "weights/safetensors.h"
+#include "weights/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,14 +9,14 @@
 static const char *const modes[] = {"bilinear", "bicubic", "bicubic_antialias"};
 
 /* A stored (1, C, H, W) tensor as (H, W, C). */
-static float *channels_last(const sak_safetensors *st, const char *name, sak_shape *shape)
+static float *channels_last(const sak_weights *st, const char *name, sak_shape *shape)
 {
-    const sak_st_tensor *t = sak_safetensors_find(st, name);
+    const sak_st_tensor *t = sak_weights_find(st, name);
     if (!t)
         fail_msg("%s is not in %s", name, st->path);
     const int64_t C = t->shape.d[1], n = t->shape.d[2] * t->shape.d[3];
     float *from = malloc((size_t)t->count * sizeof *from), *to = malloc((size_t)t->count * sizeof *to);
-    sak_safetensors_copy_f32(t, from);
+    sak_st_copy_f32(t, from);
     for (int64_t i = 0; i < n; i++)
         for (int64_t c = 0; c < C; c++)
             to[i * C + c] = from[c * n + i];
@@ -34,10 +34,10 @@ static void near_all(const char *what, const float *got, const float *want, int6
 static void resize_agrees_with_pytorch(void **state)
 {
     (void)state;
-    sak_safetensors in, out;
+    sak_weights in, out;
     sak_error err;
-    if (sak_safetensors_open(&in, "tests/fixtures/resize/inputs.safetensors", &err) != SAK_OK ||
-        sak_safetensors_open(&out, "tests/fixtures/resize/expected.safetensors", &err) != SAK_OK)
+    if (sak_weights_open(&in, "tests/fixtures/resize/inputs.safetensors", NULL, &err) != SAK_OK ||
+        sak_weights_open(&out, "tests/fixtures/resize/expected.safetensors", NULL, &err) != SAK_OK)
         fail_msg("%s", err.msg);
     for (int k = 0; k < 8; k++)
         for (int mode = 0; mode < 3; mode++) {
@@ -77,8 +77,8 @@ static void resize_agrees_with_pytorch(void **state)
             oprun_close(&r);
             free(x), free(y);
         }
-    sak_safetensors_close(&in);
-    sak_safetensors_close(&out);
+    sak_weights_close(&in);
+    sak_weights_close(&out);
 }
 
 /* <R x, g> = <x, R^T g> for every mode, and each row of R sums to one. */

@@ -70,20 +70,20 @@ static void what_is_written_is_read_back(void **state)
     (void)state;
     for (int sorted = 0; sorted < 2; sorted++) {
         write_sample(sorted);
-        sak_safetensors st;
+        sak_weights st;
         sak_error err;
-        must(sak_safetensors_open(&st, path, &err), &err);
+        must(sak_weights_open(&st, path, NULL, &err), &err);
         assert_int_equal(st.count, 8);
-        assert_string_equal(sak_safetensors_meta(&st, "note"), "a \"b\"");
-        assert_null(sak_safetensors_meta(&st, "absent"));
-        assert_null(sak_safetensors_find(&st, "absent"));
-        const sak_st_tensor *w = sak_safetensors_find(&st, "w");
+        assert_string_equal(sak_weights_meta(&st, "note"), "a \"b\"");
+        assert_null(sak_weights_meta(&st, "absent"));
+        assert_null(sak_weights_find(&st, "absent"));
+        const sak_st_tensor *w = sak_weights_find(&st, "w");
         assert_non_null(w);
         assert_int_equal(w->shape.n, 2);
         assert_int_equal(w->shape.d[1], 3);
         float f[6];
         double d[6];
-        sak_safetensors_copy_f32(w, f);
+        sak_st_copy_f32(w, f);
         assert_memory_equal(f, weights, sizeof weights);
         if (sorted) {
             assert_string_equal(st.tensors[0].name, "steps");
@@ -93,22 +93,22 @@ static void what_is_written_is_read_back(void **state)
         } else {
             assert_string_equal(st.tensors[0].name, "mask");
         }
-        sak_safetensors_copy_f32(sak_safetensors_find(&st, "half"), f);
+        sak_st_copy_f32(sak_weights_find(&st, "half"), f);
         const float half_values[6] = {1.0f, -2.0f, 65504.0f, 0x1p-24f, -0.0f, 1.0f / 0.0f};
         assert_memory_equal(f, half_values, sizeof f);
-        sak_safetensors_copy_f32(sak_safetensors_find(&st, "brain"), f);
+        sak_st_copy_f32(sak_weights_find(&st, "brain"), f);
         assert_true(f[0] == 1.0f && f[1] == -123.5f);
-        sak_safetensors_copy_f64(sak_safetensors_find(&st, "steps"), d);
+        sak_st_copy_f64(sak_weights_find(&st, "steps"), d);
         assert_true(d[0] == -5 && d[1] == 1234567890123.0);
-        sak_safetensors_copy_f32(sak_safetensors_find(&st, "mask"), f);
+        sak_st_copy_f32(sak_weights_find(&st, "mask"), f);
         assert_true(f[0] == 0 && f[1] == 1 && f[2] == 1);
-        sak_safetensors_copy_f32(sak_safetensors_find(&st, "u8 \"q\" \xc3\xa9"), f);
+        sak_st_copy_f32(sak_weights_find(&st, "u8 \"q\" \xc3\xa9"), f);
         assert_true(f[2] == 255);
-        const sak_st_tensor *s = sak_safetensors_find(&st, "scalar");
+        const sak_st_tensor *s = sak_weights_find(&st, "scalar");
         assert_int_equal(s->shape.n, 0);
         assert_int_equal(s->count, 1);
-        assert_int_equal(sak_safetensors_find(&st, "none")->count, 0);
-        sak_safetensors_close(&st);
+        assert_int_equal(sak_weights_find(&st, "none")->count, 0);
+        sak_weights_close(&st);
     }
 }
 
@@ -121,10 +121,10 @@ static void refuse(const char *header, size_t data, const char *why)
     memcpy(blob + 8, header, n);
     sak_error err = {0};
     must(sak_file_write_atomic(path, blob, 8 + n + data, &err), &err);
-    sak_safetensors st;
-    const sak_status s = sak_safetensors_open(&st, path, &err);
+    sak_weights st;
+    const sak_status s = sak_weights_open(&st, path, NULL, &err);
     if (s == SAK_OK)
-        sak_safetensors_close(&st);
+        sak_weights_close(&st);
     if (s != SAK_EFORMAT || !strstr(err.msg, why) || !strstr(err.msg, path))
         fail_msg("%s: status %d, '%s' instead of '%s'", header, (int)s, err.msg, why);
 }
@@ -178,8 +178,8 @@ static void a_header_longer_than_the_file_is_refused(void **state)
         memcpy(blob, &sizes[i], 8);
         sak_error err = {0};
         must(sak_file_write_atomic(path, blob, sizeof blob, &err), &err);
-        sak_safetensors st;
-        assert_int_equal(sak_safetensors_open(&st, path, &err), SAK_EFORMAT);
+        sak_weights st;
+        assert_int_equal(sak_weights_open(&st, path, NULL, &err), SAK_EFORMAT);
         assert_non_null(strstr(err.msg, path));
     }
 }
@@ -195,8 +195,8 @@ static void a_file_truncated_at_any_byte_is_refused(void **state)
     assert_true(size > 300);
     for (size_t n = 0; n < size; n++) {
         must(sak_file_write_atomic(path, all, n, &err), &err);
-        sak_safetensors st;
-        const sak_status s = sak_safetensors_open(&st, path, &err);
+        sak_weights st;
+        const sak_status s = sak_weights_open(&st, path, NULL, &err);
         if (s != SAK_EFORMAT || !strstr(err.msg, path))
             fail_msg("truncated to %zu of %zu bytes: status %d, %s", n, size, (int)s, err.msg);
     }
@@ -219,16 +219,16 @@ static void a_file_with_any_byte_changed_never_reads_outside(void **state)
             p[n] ^= (unsigned char)(1 << bit);
             must(sak_file_write_atomic(path, p, size, &err), &err);
             p[n] ^= (unsigned char)(1 << bit);
-            sak_safetensors st;
-            if (sak_safetensors_open(&st, path, &err) != SAK_OK)
+            sak_weights st;
+            if (sak_weights_open(&st, path, NULL, &err) != SAK_OK)
                 continue;
             accepted++;
             for (int64_t i = 0; i < st.count; i++) {
                 float out[64];
                 assert_true(st.tensors[i].count <= 64);
-                sak_safetensors_copy_f32(&st.tensors[i], out);
+                sak_st_copy_f32(&st.tensors[i], out);
             }
-            sak_safetensors_close(&st);
+            sak_weights_close(&st);
         }
     }
     assert_true(accepted > 0); /* data bytes carry no checksum */
@@ -247,23 +247,23 @@ static void the_writer_refuses_names_it_cannot_store(void **state)
     assert_int_equal(sak_safetensors_write(path, &latin, 1, NULL, true, &err), SAK_EINVAL);
     const sak_st_source meta = {"__metadata__", SAK_ST_F32, SAK_SHAPE(1), weights};
     assert_int_equal(sak_safetensors_write(path, &meta, 1, NULL, true, &err), SAK_EINVAL);
-    sak_safetensors st; /* the old file is untouched */
-    must(sak_safetensors_open(&st, path, &err), &err);
+    sak_weights st; /* the old file is untouched */
+    must(sak_weights_open(&st, path, NULL, &err), &err);
     assert_int_equal(st.count, 8);
-    sak_safetensors_close(&st);
+    sak_weights_close(&st);
     must(sak_safetensors_write(path, NULL, 0, NULL, true, &err), &err);
-    must(sak_safetensors_open(&st, path, &err), &err);
+    must(sak_weights_open(&st, path, NULL, &err), &err);
     assert_int_equal(st.count, 0);
-    sak_safetensors_close(&st);
+    sak_weights_close(&st);
 }
 
 static void missing_files_and_directories_are_told_apart(void **state)
 {
     (void)state;
-    sak_safetensors st;
+    sak_weights st;
     sak_error err;
-    assert_int_equal(sak_safetensors_open(&st, "/tmp/no/such/file", &err), SAK_ENOENT);
-    assert_int_equal(sak_safetensors_open(&st, "/tmp", &err), SAK_EIO);
+    assert_int_equal(sak_weights_open(&st, "/tmp/no/such/file", NULL, &err), SAK_ENOENT);
+    assert_int_equal(sak_weights_open(&st, "/tmp", NULL, &err), SAK_EIO);
     assert_int_equal(sak_safetensors_write("/tmp/no/such/file", NULL, 0, NULL, true, &err),
                      SAK_ENOENT);
     void *data;

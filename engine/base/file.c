@@ -1,4 +1,5 @@
 /* Files: whole reads, read-only maps, and atomic replacement (temporary, fsync, rename). */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/file.h"
 
 #include <errno.h>
@@ -119,6 +120,44 @@ void sak_map_close(sak_map *m)
     if (m->data)
         munmap((void *)(uintptr_t)m->data, m->size);
     *m = (sak_map){0};
+}
+
+sak_status sak_mapping_open(sak_mapping **m, const char *path, sak_error *err)
+{
+    *m = NULL;
+    sak_map map;
+    SAK_TRY(sak_map_open(&map, path, err));
+    const sak_status st = sak_alloc((void **)m, 1, sizeof **m, err);
+    if (st != SAK_OK) {
+        sak_map_close(&map);
+        return st;
+    }
+    (*m)->map = map;
+    atomic_init(&(*m)->owners, 1);
+    return SAK_OK;
+}
+
+sak_mapping *sak_mapping_keep(sak_mapping *m)
+{
+    atomic_fetch_add(&m->owners, 1);
+    return m;
+}
+
+void sak_mapping_drop(sak_mapping *m)
+{
+    if (!m || atomic_fetch_sub(&m->owners, 1) > 1)
+        return;
+    sak_map_close(&m->map);
+    sak_free(m);
+}
+
+void sak_map_forget(const void *at, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t from = ((uintptr_t)at + page - 1) / page * page;
+    const uintptr_t to = ((uintptr_t)at + bytes) / page * page;
+    if (to > from)
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 /* A name of our own beside `path`: O_EXCL rather than mkstemp, so that the umask decides the mode.

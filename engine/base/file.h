@@ -2,6 +2,7 @@
 #ifndef SAK_BASE_FILE_H
 #define SAK_BASE_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,6 +23,19 @@ typedef struct sak_map {
 
 sak_status sak_map_open(sak_map *m, const char *path, sak_error *err);
 void sak_map_close(sak_map *m);
+
+/* A mapping with several owners: it goes when the last one drops it.  Drop accepts NULL. */
+typedef struct sak_mapping {
+    sak_map map;
+    atomic_int owners;
+} sak_mapping;
+
+sak_status sak_mapping_open(sak_mapping **m, const char *path, sak_error *err);
+sak_mapping *sak_mapping_keep(sak_mapping *m); /* one owner more; returns m */
+void sak_mapping_drop(sak_mapping *m);
+/* Takes the whole pages within [at, at + bytes) of a mapping out of this process's memory; reading
+ * them again fetches them from the file. */
+void sak_map_forget(const void *at, size_t bytes);
 
 /* A file under construction: bytes go to a temporary neighbour; commit syncs it to the disk and
  * renames it over `path`.  close without commit removes the temporary. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bind/core.h"
-#include "weights/safetensors.h"
+#include "weights/weights.h"
 
 /* How element (b, c, y, x) of a channel-first file tensor lies in the engine's array. */
 typedef struct layout {
@@ -52,8 +52,8 @@ static layout read_layout(lua_State *L, int options, const sak_st_tensor *t, con
 
 static const sak_st_tensor *file_tensor(lua_State *L, int file, const char *name)
 {
-    const sak_safetensors *st = luaL_checkudata(L, file, "sak.safetensors");
-    const sak_st_tensor *t = sak_safetensors_find(st, name);
+    const sak_weights *st = luaL_checkudata(L, file, "sak.weights");
+    const sak_st_tensor *t = sak_weights_find(st, name);
     if (!t)
         luaL_error(L, "%s has no tensor '%s'", st->path, name);
     return t;
@@ -62,7 +62,7 @@ static const sak_st_tensor *file_tensor(lua_State *L, int file, const char *name
 static float *read_tensor(lua_State *L, const sak_st_tensor *t)
 {
     float *x = lua_newuserdatauv(L, sizeof *x * (size_t)(t->count + 1), 0); /* collected by Lua */
-    sak_safetensors_copy_f32(t, x);
+    sak_st_copy_f32(t, x);
     return x;
 }
 

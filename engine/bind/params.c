@@ -9,7 +9,7 @@
 #include "weights/safetensors.h"
 
 #define TYPE "sak.params"
-#define FILE_TYPE "sak.safetensors"
+#define FILE_TYPE "sak.weights"
 
 sak_params *sak_to_params(lua_State *L, int i)
 {
@@ -175,17 +175,20 @@ static int p_save(lua_State *L)
 
 /* --- weight files ---------------------------------------------------------------------------- */
 
-static sak_safetensors *to_file(lua_State *L, int i)
+static sak_weights *to_file(lua_State *L, int i)
 {
     return luaL_checkudata(L, i, FILE_TYPE);
 }
 
+/* core.weights(path[, {key = "ema"}]): any kind of weight file; key: the entry of a nested PyTorch
+ * checkpoint that holds the model. */
 static int f_open(lua_State *L)
 {
-    sak_safetensors st;
+    sak_weights st;
     sak_error err;
-    SAK_CHECK(L, &err, sak_safetensors_open(&st, luaL_checkstring(L, 1), &err));
-    sak_safetensors *own = lua_newuserdatauv(L, sizeof *own, 0);
+    SAK_CHECK(L, &err,
+              sak_weights_open(&st, luaL_checkstring(L, 1), sak_opt_text(L, 2, "key", NULL), &err));
+    sak_weights *own = lua_newuserdatauv(L, sizeof *own, 0);
     *own = st;
     luaL_setmetatable(L, FILE_TYPE);
     return 1;
@@ -193,14 +196,14 @@ static int f_open(lua_State *L)
 
 static int f_close(lua_State *L)
 {
-    sak_safetensors_close(to_file(L, 1));
+    sak_weights_close(to_file(L, 1));
     return 0;
 }
 
 /* file:shapes() -> {name = shape, …} */
 static int f_shapes(lua_State *L)
 {
-    const sak_safetensors *st = to_file(L, 1);
+    const sak_weights *st = to_file(L, 1);
     lua_newtable(L);
     for (int64_t i = 0; i < st->count; i++) {
         sak_push_shape(L, &st->tensors[i].shape);
@@ -209,15 +212,27 @@ static int f_shapes(lua_State *L)
     return 1;
 }
 
-static int f_meta(lua_State *L)
+/* file:dtypes() -> {name = "F32", …} */
+static int f_dtypes(lua_State *L)
 {
-    lua_pushstring(L, sak_safetensors_meta(to_file(L, 1), luaL_checkstring(L, 2)));
+    const sak_weights *st = to_file(L, 1);
+    lua_newtable(L);
+    for (int64_t i = 0; i < st->count; i++) {
+        lua_pushstring(L, sak_st_dtype_name(st->tensors[i].dtype));
+        lua_setfield(L, -2, st->tensors[i].name);
+    }
     return 1;
 }
 
-static const sak_st_tensor *tensor_at(lua_State *L, const sak_safetensors *st, int i)
+static int f_meta(lua_State *L)
 {
-    const sak_st_tensor *t = sak_safetensors_find(st, luaL_checkstring(L, i));
+    lua_pushstring(L, sak_weights_meta(to_file(L, 1), luaL_checkstring(L, 2)));
+    return 1;
+}
+
+static const sak_st_tensor *tensor_at(lua_State *L, const sak_weights *st, int i)
+{
+    const sak_st_tensor *t = sak_weights_find(st, luaL_checkstring(L, i));
     if (!t)
         luaL_error(L, "%s has no tensor '%s'", st->path, lua_tostring(L, i));
     return t;
@@ -230,7 +245,7 @@ static int f_get(lua_State *L)
     float *x = malloc(sizeof *x * (size_t)(t->count + 1));
     if (!x)
         return luaL_error(L, "out of memory reading '%s'", t->name);
-    sak_safetensors_copy_f32(t, x);
+    sak_st_copy_f32(t, x);
     push_values(L, x, t->count);
     free(x);
     return 1;
@@ -241,7 +256,7 @@ static int p_load(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
     const sak_param *q = &p->list[find(L, p, 2)];
-    const sak_safetensors *st = to_file(L, 3);
+    const sak_weights *st = to_file(L, 3);
     const sak_st_tensor *t = tensor_at(L, st, 4);
     sak_error err;
     if (!sak_shape_equal_squeezed(&t->shape, &q->shape)) {
@@ -250,7 +265,7 @@ static int p_load(lua_State *L)
         return sak_raise(L, &err);
     }
     SAK_CHECK(L, &err, sak_params_seal(p, &err));
-    sak_safetensors_copy_f32(t, p->value + q->offset);
+    sak_st_copy_f32(t, p->value + q->offset);
     return 0;
 }
 
@@ -260,7 +275,7 @@ static int p_load_resized(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
     const sak_param *q = &p->list[find(L, p, 2)];
-    const sak_safetensors *st = to_file(L, 3);
+    const sak_weights *st = to_file(L, 3);
     const sak_st_tensor *t = tensor_at(L, st, 4);
     const sak_shape from = sak_to_shape(L, 5), to = sak_to_shape(L, 6);
     const int64_t prefix = luaL_checkinteger(L, 7);
@@ -278,7 +293,7 @@ static int p_load_resized(lua_State *L)
     float *x = malloc(sizeof *x * (size_t)(t->count + 1));
     if (!x)
         return luaL_error(L, "out of memory reading '%s'", t->name);
-    sak_safetensors_copy_f32(t, x);
+    sak_st_copy_f32(t, x);
     sak_real *out = p->value + q->offset;
     memcpy(out, x, sizeof *x * (size_t)(prefix * C));
     const sak_status s = sak_resize_hwc(x + prefix * C, from.d[0], from.d[1], C, out + prefix * C,
@@ -313,12 +328,13 @@ void sak_open_params(lua_State *L)
         {"copy", p_copy}, {"close", p_close},         {NULL, NULL},
     };
     static const luaL_Reg file[] = {
-        {"shapes", f_shapes}, {"meta", f_meta}, {"get", f_get}, {"close", f_close}, {NULL, NULL},
+        {"shapes", f_shapes}, {"dtypes", f_dtypes}, {"meta", f_meta},
+        {"get", f_get},       {"close", f_close},   {NULL, NULL},
     };
     sak_new_type(L, TYPE, methods, p_close);
     sak_new_type(L, FILE_TYPE, file, f_close);
     lua_pushcfunction(L, new_params);
     lua_setfield(L, -2, "params");
     lua_pushcfunction(L, f_open);
-    lua_setfield(L, -2, "safetensors");
+    lua_setfield(L, -2, "weights");
 }

@@ -101,7 +101,7 @@ local function load_stem(ctx, params)
   local path = ctx.cfg.student.stem.weights
   if not path or ctx.student then return end
   local prefix = params:list()[1].name:match("^backbone%.") and "backbone.vit." or "vit."
-  local file <close> = core.safetensors(path)
+  local file <close> = core.weights(path)
   weights.load_encoder(params, file, ctx.cfg.student.stem, { where = path, image = ctx.data.size, prefix = prefix,
     source_grid = ctx.cfg.student.stem.grid })
 end

@@ -187,9 +187,9 @@ local function freeze(cfg, params)
 end
 
 local function verify_training(dir, cfg, report)
-  local model = core.safetensors(join(dir, "model.safetensors"))
-  local inputs = core.safetensors(join(dir, "inputs.safetensors"))
-  local expected = core.safetensors(join(dir, "expected.safetensors"))
+  local model = core.weights(join(dir, "model.safetensors"))
+  local inputs = core.weights(join(dir, "inputs.safetensors"))
+  local expected = core.weights(join(dir, "expected.safetensors"))
   local expected_json = read_json(join(dir, "expected.json"))
   local shapes, names = inputs:shapes(), {}
   local expected_shapes = expected:shapes()
@@ -245,9 +245,9 @@ local function verify_training(dir, cfg, report)
 end
 
 local function verify_encoder(dir, cfg, report)
-  local model = core.safetensors(join(dir, "model.safetensors"))
-  local inputs = core.safetensors(join(dir, "inputs.safetensors"))
-  local expected = core.safetensors(join(dir, "expected.safetensors"))
+  local model = core.weights(join(dir, "model.safetensors"))
+  local inputs = core.weights(join(dir, "inputs.safetensors"))
+  local expected = core.weights(join(dir, "expected.safetensors"))
   local params, graph = core.params(0), core.graph { training = false, seed = 0 }
   local scope = nn.scope(graph, params, { trace = {} })
   local c = encoder_spec(cfg.encoder, cfg.out_indices)

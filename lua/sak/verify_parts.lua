@@ -43,8 +43,8 @@ end
 
 --- Five updates of every optimiser from the same gradients; parameters to 2e-6.
 function parts.optim(dir, report, cfg)
-  local inputs = core.safetensors(dir .. "/inputs.safetensors")
-  local expected = core.safetensors(dir .. "/expected.safetensors")
+  local inputs = core.weights(dir .. "/inputs.safetensors")
+  local expected = core.weights(dir .. "/expected.safetensors")
   local want = expected:shapes()
   for _, name in ipairs(sorted_keys(cfg.runs)) do
     local r, params, graph = cfg.runs[name], core.params(0), core.graph { training = true }
@@ -194,7 +194,7 @@ local function json(path)
 end
 
 local function tensors(path)
-  return host.exists(path) == "file" and core.safetensors(path) or nil
+  return host.exists(path) == "file" and core.weights(path) or nil
 end
 
 --- Verifies a folder that holds one part; false when it holds a model.

@@ -20,7 +20,7 @@ local function ignorable(name) return name:match("num_batches_tracked$") ~= nil 
 
 --- Every parameter from the tensor of the same name.
 ---@param params userdata
----@param file userdata  core.safetensors
+---@param file userdata  core.weights
 ---@param o {where: string, allow_left_over: boolean?, allow_missing: (fun(name: string): boolean)?}
 function weights.load_all(params, file, o)
   local shapes, missing, left_over, used = file:shapes(), {}, {}, {}

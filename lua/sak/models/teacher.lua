@@ -74,7 +74,7 @@ function teacher.open(t, path)
   local spec = {}
   for k, v in pairs(t) do spec[k] = v end
   if path ~= "random" then
-    local file <close> = core.safetensors(path)
+    local file <close> = core.weights(path)
     local stored = file:meta "encoder"
     if stored then
       merge_stored(t.name, spec, host.decode(stored), path)
@@ -136,7 +136,7 @@ function teacher.features(graph, image, t, later, inputs)
   if not t.loaded then
     for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
     if t.source ~= "random" then
-      local file <close> = core.safetensors(t.source)
+      local file <close> = core.weights(t.source)
       local s = padded.shape
       weights.load_encoder(t.params, file, t.spec, { where = t.source, image = { s[2], s[3] },
         pos_mode = t.spec.kind == "sam" and "bicubic" or "bicubic_antialias", source_grid = t.spec.grid })
