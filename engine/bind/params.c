@@ -251,22 +251,60 @@ static int f_get(lua_State *L)
     return 1;
 }
 
-/* params:load(name, file, source): equal shapes, but for dimensions of size 1. */
+/* params:load(name, file, source[, first]): equal shapes, but for dimensions of size 1.  With
+ * `first`, all of the tensor becomes the elements of the parameter from there on, counted from 0:
+ * one part of a fused matrix. */
 static int p_load(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
     const sak_param *q = &p->list[find(L, p, 2)];
     const sak_weights *st = to_file(L, 3);
     const sak_st_tensor *t = tensor_at(L, st, 4);
+    const int64_t first = luaL_optinteger(L, 5, 0);
+    const bool part = !lua_isnoneornil(L, 5);
     sak_error err;
-    if (!sak_shape_equal_squeezed(&t->shape, &q->shape)) {
+    if (part ? first < 0 || t->count > q->count || first > q->count - t->count
+             : !sak_shape_equal_squeezed(&t->shape, &q->shape)) {
         SAK_FAIL(&err, SAK_ESHAPE, "%s: '%s' is %s but the model's '%s' is %s", st->path, t->name,
                  SAK_SHAPE_TEXT(&t->shape), q->name, SAK_SHAPE_TEXT(&q->shape));
         return sak_raise(L, &err);
     }
     SAK_CHECK(L, &err, sak_params_seal(p, &err));
-    sak_st_copy_f32(t, p->value + q->offset);
+    sak_st_copy_f32(t, p->value + q->offset + first);
     return 0;
+}
+
+/* How a position table is resampled: {old_h, old_w}, {h, w}, prefix, mode at argument i. */
+typedef struct grids {
+    sak_shape from, to;
+    int64_t prefix; /* rows before the grid: class token */
+    sak_resize_mode mode;
+} grids;
+
+static grids to_grids(lua_State *L, int i)
+{
+    static const char *const modes[] = {"bilinear", "bicubic", "bicubic_antialias", NULL};
+    return (grids){sak_to_shape(L, i), sak_to_shape(L, i + 1), luaL_checkinteger(L, i + 2),
+                   (sak_resize_mode)luaL_checkoption(L, i + 3, NULL, modes)};
+}
+
+/* Resamples the n elements of x into q: prefix rows (zero where x has none), then the grid. */
+static sak_status resample(sak_params *p, const sak_param *q, const sak_real *x, int64_t n,
+                           const grids *g, sak_error *err)
+{
+    const int64_t C = sak_shape_last(&q->shape), prefix = g->prefix;
+    const int64_t cells = g->from.n == 2 ? g->from.d[0] * g->from.d[1] : -1;
+    const bool bare = n == cells * C;
+    if (cells < 0 || g->to.n != 2 || prefix < 0 || (!bare && n != (prefix + cells) * C) ||
+        q->count != (prefix + g->to.d[0] * g->to.d[1]) * C)
+        return SAK_FAIL(err, SAK_ESHAPE, "a table of %lld values cannot be resampled to '%s' %s",
+                        (long long)n, q->name, SAK_SHAPE_TEXT(&q->shape));
+    SAK_TRY(sak_params_seal(p, err));
+    sak_real *out = p->value + q->offset;
+    for (int64_t k = 0; k < prefix * C; k++)
+        out[k] = bare ? 0 : x[k];
+    return sak_resize_hwc(bare ? x : x + prefix * C, g->from.d[0], g->from.d[1], C, out + prefix * C,
+                          g->to.d[0], g->to.d[1], g->mode, err);
 }
 
 /* params:load_resized(name, file, source, {old_h, old_w}, {h, w}, prefix, mode): a position table
@@ -275,31 +313,28 @@ static int p_load_resized(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
     const sak_param *q = &p->list[find(L, p, 2)];
-    const sak_weights *st = to_file(L, 3);
-    const sak_st_tensor *t = tensor_at(L, st, 4);
-    const sak_shape from = sak_to_shape(L, 5), to = sak_to_shape(L, 6);
-    const int64_t prefix = luaL_checkinteger(L, 7);
-    static const char *const modes[] = {"bilinear", "bicubic", "bicubic_antialias", NULL};
-    const int mode = luaL_checkoption(L, 8, NULL, modes);
-    const int64_t C = sak_shape_last(&q->shape);
-    sak_error err;
-    if (from.n != 2 || to.n != 2 || t->count != (prefix + from.d[0] * from.d[1]) * C ||
-        q->count != (prefix + to.d[0] * to.d[1]) * C) {
-        SAK_FAIL(&err, SAK_ESHAPE, "%s: '%s' %s cannot be resampled to '%s' %s", st->path, t->name,
-                 SAK_SHAPE_TEXT(&t->shape), q->name, SAK_SHAPE_TEXT(&q->shape));
-        return sak_raise(L, &err);
-    }
-    SAK_CHECK(L, &err, sak_params_seal(p, &err));
+    const sak_st_tensor *t = tensor_at(L, to_file(L, 3), 4);
+    const grids g = to_grids(L, 5);
     float *x = malloc(sizeof *x * (size_t)(t->count + 1));
     if (!x)
         return luaL_error(L, "out of memory reading '%s'", t->name);
     sak_st_copy_f32(t, x);
-    sak_real *out = p->value + q->offset;
-    memcpy(out, x, sizeof *x * (size_t)(prefix * C));
-    const sak_status s = sak_resize_hwc(x + prefix * C, from.d[0], from.d[1], C, out + prefix * C,
-                                        to.d[0], to.d[1], (sak_resize_mode)mode, &err);
+    sak_error err;
+    const sak_status s = resample(p, q, x, t->count, &g, &err);
     free(x);
     return s == SAK_OK ? 0 : sak_raise(L, &err);
+}
+
+/* params:copy_resized(name, other, source, …): likewise, from another set. */
+static int p_copy_resized(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1), *o = sak_to_params(L, 3);
+    const sak_param *q = &p->list[find(L, p, 2)];
+    const sak_param *r = &o->list[find(L, o, 4)];
+    const grids g = to_grids(L, 5);
+    sak_error err;
+    SAK_CHECK(L, &err, resample(p, q, o->value + r->offset, r->count, &g, &err));
+    return 0;
 }
 
 /* params:copy(name, other, source): values from another set. */
@@ -325,7 +360,8 @@ void sak_open_params(lua_State *L)
         {"list", p_list}, {"trainable", p_trainable}, {"seal", p_seal},
         {"get", p_get},   {"ema", p_ema},             {"hash", p_hash},
         {"save", p_save}, {"load", p_load},           {"load_resized", p_load_resized},
-        {"copy", p_copy}, {"close", p_close},         {NULL, NULL},
+        {"copy", p_copy}, {"close", p_close},         {"copy_resized", p_copy_resized},
+        {NULL, NULL},
     };
     static const luaL_Reg file[] = {
         {"shapes", f_shapes}, {"dtypes", f_dtypes}, {"meta", f_meta},

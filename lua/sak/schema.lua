@@ -6,6 +6,7 @@
 --- settings do not change results, so they are kept out of the configuration and its hash.
 local types = require "sak.types"
 local archs = require "sak.archs"
+local name_rules = require "sak.name_rules"
 
 local int, number, text, bool, off = types.int, types.number, types.text, types.bool, types.off
 local choice, list, map, either, fn = types.choice, types.list, types.map, types.either, types.fn
@@ -148,7 +149,11 @@ local function swin_fields(required)
   }
 end
 
-local weights = { "weights", text {}, "file with pretrained weights (.safetensors)" }
+local name_keys = {}
+for i, s in ipairs(name_rules) do name_keys[i] = s.key end
+local name_source = { "names", choice(name_keys),
+  "whose tensor names the file of weights has; detected if not given" }
+local weights = { { "weights", text {}, "file with pretrained weights (.safetensors)" }, name_source }
 
 local encoder = family("encoder", { doc = "an image encoder", flat = true, default = "vit" })
 encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch = "name",
@@ -174,6 +179,7 @@ local function teacher_fields(kind)
       "trained by sak itself when missing (experiments/teachers/)", excludes = "weights" },
     { "weights", text {}, "file with its weights (.safetensors), or \"random\"",
       excludes = "builtin" },
+    name_source,
     { "arch", choice(of_kind(kind)), "a published architecture, which sets the fields not given" },
     { "size", size, "size the image is resized to before it; the student's size if not given" },
     { "pad", choice { "none", "long_side", "crop" },

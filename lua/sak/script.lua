@@ -20,7 +20,7 @@ Loader.__index = Loader
 
 --- Parts of lua/sak that scripts may load; they get a copy of their own, without privileges.
 local public = { ["sak"] = true, ["sak.spec"] = true, ["sak.schema"] = true, ["sak.types"] = true,
-  ["sak.archs"] = true }
+  ["sak.archs"] = true, ["sak.name_rules"] = true }
 
 ---@param files? table<string, string>
 ---@return sak.Loader

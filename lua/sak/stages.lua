@@ -102,8 +102,9 @@ local function load_stem(ctx, params)
   if not path or ctx.student then return end
   local prefix = params:list()[1].name:match("^backbone%.") and "backbone.vit." or "vit."
   local file <close> = core.weights(path)
-  weights.load_encoder(params, file, ctx.cfg.student.stem, { where = path, image = ctx.data.size, prefix = prefix,
-    source_grid = ctx.cfg.student.stem.grid })
+  local stem = ctx.cfg.student.stem
+  ctx.run:event("info", "weights", ctx.step, ("stem: %s: %s"):format(path, weights.load_encoder(params, file, stem,
+    { where = path, image = ctx.data.size, prefix = prefix, source_grid = stem.grid, names = stem.names })))
 end
 
 local plan = {}

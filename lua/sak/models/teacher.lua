@@ -3,6 +3,7 @@
 
 local core = require "sak.core"
 local host = require "sak.host"
+local names = require "sak.names"
 local nn = require "sak.nn"
 local schema = require "sak.schema"
 local vit = require "sak.models.vit"
@@ -18,20 +19,20 @@ local teacher = {}
 ---@field params userdata
 ---@field source string  file of its weights, or "random"
 ---@field identity string  what its features depend on: hash of the file
+---@field loaded_as? string  whose names its file has, and how many tensors
 
 local function encoder_features(kind) return kind == "sam" and sam.features or vit.features end
 
---- The encoder's shape from a timm ViT file: widths and depths of its tensors.
-local function spec_from_file(shapes, path)
-  local proj = shapes["patch_embed.proj.weight"]
-  if not proj then
-    error(path .. ": no tensor 'patch_embed.proj.weight'; is this a timm ViT?", 0)
-  end
-  local depth = 0
+--- The encoder's shape from a file: widths and depths of its tensors, whatever they are called.
+local function spec_from_file(file, path, t)
+  local theirs = file:shapes()
+  local shapes = names.shapes(names.map(theirs, path, t.names), theirs)
+  local proj, depth = shapes["patch_embed.proj.weight"], 0
   while shapes[("blocks.%d.norm1.weight"):format(depth)] do depth = depth + 1 end
   local width, fc1 = proj[1], shapes["blocks.0.mlp.fc1.weight"]
-  return { kind = "vit", width = width, depth = depth, patch = proj[3],
-    mlp_ratio = fc1 and fc1[1] / width, qkv_bias = shapes["blocks.0.attn.qkv.bias"] ~= nil,
+  local gated = shapes["blocks.0.mlp.w12.weight"] ~= nil
+  return { kind = "vit", act = gated and "swiglu" or nil, width = width, depth = depth, patch = proj[3],
+    mlp_ratio = fc1 and fc1[1] / width or gated and 4 or nil, qkv_bias = shapes["blocks.0.attn.qkv.bias"] ~= nil,
     class_token = shapes.cls_token ~= nil, registers = shapes.reg_token and shapes.reg_token[2] or 0,
     layer_scale = shapes["blocks.0.ls1.gamma"] ~= nil, pre_norm = shapes["norm_pre.weight"] ~= nil,
     patch_bias = shapes["patch_embed.proj.bias"] ~= nil }
@@ -49,11 +50,15 @@ end
 
 local function default_of(field) return field and field.default end
 
+local function fields_of(kind)
+  local known = schema.families.teacher.kinds[kind]
+  return known and known.by_name or {}
+end
+
 --- The encoder as a file that sak wrote describes it. What a script says must agree; a value that
 --- is only the schema's default says nothing.
 local function merge_stored(name, spec, stored, path)
-  local fields = schema.families.teacher.kinds[spec.kind]
-  fields = fields and fields.by_name or {}
+  local fields = fields_of(spec.kind)
   for k, v in pairs(stored) do
     local own, field = spec[k], fields[k]
     local scalar = type(own) ~= "table" and type(v) ~= "table" and type(own) ~= "nil"
@@ -79,8 +84,9 @@ function teacher.open(t, path)
     if stored then
       merge_stored(t.name, spec, host.decode(stored), path)
     else
-      for k, v in pairs(spec_from_file(file:shapes(), path)) do
-        if spec[k] == nil then spec[k] = v end
+      local fields = fields_of(spec.kind) -- a value that is only the schema's default says nothing
+      for k, v in pairs(spec_from_file(file, path, t)) do
+        if spec[k] == nil or fields[k] and spec[k] == fields[k].default then spec[k] = v end
       end
     end
   end
@@ -91,7 +97,7 @@ function teacher.open(t, path)
   spec.heads = spec.heads or spec.width // 64
   spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
   return { name = t.name, spec = spec, width = spec.width, source = path,
-    params = core.params(seed_of(t.name)), weight = t.weight, mean = t.mean, std = t.std,
+    params = core.params(seed_of(t.name)), weight = t.weight, names = t.names, mean = t.mean, std = t.std,
     identity = identity_of(t, path) }
 end
 
@@ -138,7 +144,7 @@ function teacher.features(graph, image, t, later, inputs)
     if t.source ~= "random" then
       local file <close> = core.weights(t.source)
       local s = padded.shape
-      weights.load_encoder(t.params, file, t.spec, { where = t.source, image = { s[2], s[3] },
+      t.loaded_as = weights.load_encoder(t.params, file, t.spec, { where = t.source, image = { s[2], s[3] }, names = t.names,
         pos_mode = t.spec.kind == "sam" and "bicubic" or "bicubic_antialias", source_grid = t.spec.grid })
     end
     t.loaded = true

@@ -1,0 +1,118 @@
+-- Published tensor names: every tensor of every source lands where it belongs, and what is missing,
+-- left over or misshapen is named.
+local core = require "sak.core"
+local nn = require "sak.nn"
+local vit = require "sak.models.vit"
+local sam = require "sak.models.sam"
+local weights = require "sak.weights"
+local published = dofile "tests/bind/published.lua"
+
+local path = os.tmpname()
+
+local function refuses(words, f, ...)
+  local ok, message = pcall(f, ...)
+  assert(not ok, "accepted; wanted: " .. words)
+  assert(message:find(words, 1, true), message .. "; wanted: " .. words)
+end
+
+--- A file with these tensors, the i-th filled with i.
+local function write(rows)
+  local params, graph = core.params(0), core.graph {}
+  for i, r in ipairs(rows) do graph:param(params, r[1], r[2], { "constant", i }) end
+  params:seal()
+  params:save(path)
+end
+
+local function encoder(more)
+  local c = { kind = "vit", width = 8, depth = 2, heads = 2, patch = 4, mlp_ratio = 4, ln_eps = 1e-6, act = "gelu",
+    class_token = true, registers = 0, window = 2, global = { 0, 1 }, out_indices = { 0, 1 } }
+  for k, v in pairs(more) do c[k] = v end
+  local params, graph = core.params(7), core.graph {}
+  local features = c.kind == "sam" and sam.features or vit.features
+  features(nn.scope(graph, params), graph:input("image", { 1, 8, 8, 3 }), c)
+  params:seal()
+  return params, c
+end
+
+local function load(params, c, more)
+  local o = { where = "x.safetensors", image = { 8, 8 } }
+  for k, v in pairs(more or {}) do o[k] = v end
+  local file <close> = core.weights(path)
+  return weights.load_encoder(params, file, c, o)
+end
+
+local function rows_of(case) return table.move(case.more or {}, 1, #(case.more or {}), #case.rows + 1, { table.unpack(case.rows) }) end
+
+local function copy_with(rows, f)
+  local out = {}
+  for i, r in ipairs(rows) do
+    local new = f(i, r)
+    if new then out[#out + 1] = new end
+  end
+  return out
+end
+
+for _, case in ipairs(published) do
+  local rows = rows_of(case)
+  local function say(text) return case.name .. ": " .. text end
+  write(rows)
+  local params, c = encoder(case.spec)
+  local said = load(params, c)
+  assert(said:find(case.title .. " names, ", 1, true) == 1, say(said))
+
+  -- every element of every parameter has the value of its tensor
+  local want, taken = {}, 0
+  for i, r in ipairs(rows) do
+    if r[3] then
+      want[r[3]] = want[r[3]] or {}
+      want[r[3]][r[4] or 1], taken = i, taken + 1
+    end
+  end
+  assert(said:find((", %d tensors"):format(taken), 1, true), say(said))
+  for _, p in ipairs(params:list()) do
+    local values, parts = params:get(p.name), want[p.name]
+    assert(parts, say("nothing says where " .. p.name .. " comes from"))
+    for k, v in ipairs(values) do
+      local part = (k - 1) * #parts // #values + 1
+      assert(v == parts[part], say(("%s[%d] is %g, wanted %g"):format(p.name, k, v, parts[part])))
+    end
+  end
+
+  -- without one tensor, with one more, with one of another shape: refused by name, the model unchanged
+  local before = params:hash()
+  local victim = #rows
+  for i, r in ipairs(rows) do if r[3] and r[1]:match "0.*weight$" then victim = i end end
+  local name, shape = rows[victim][1], rows[victim][2]
+  write(copy_with(rows, function(i, r) return i ~= victim and r end))
+  refuses("missing in the file: " .. name:gsub("blocks%.0%.0", "blocks.0"):gsub("blocks%.1%.1", "blocks.1"), load, params, c)
+  local more = copy_with(rows, function(_, r) return r end)
+  more[#more + 1] = { "surprise.weight", { 2 } }
+  write(more)
+  refuses("in the file but not in the model: surprise.weight", load, params, c)
+  write(copy_with(rows, function(i, r) return i == victim and { name, { shape[1] + 1, table.unpack(shape, 2) } } or r end))
+  refuses("shapes differ: " .. name .. " is (" .. shape[1] + 1, load, params, c)
+  assert(params:hash() == before, say "a refused file changed the model")
+end
+
+-- a layer that the model lacks is left over, not ignored
+write(rows_of(published[1]))
+local small, c = encoder { depth = 1, out_indices = { 0 } }
+refuses("in the file but not in the model: blocks.1.attn.proj.bias", load, small, c)
+
+-- the source can be said; what it needs must be there
+write(published[1].rows)
+local params
+params, c = encoder {}
+assert(load(params, c, { names = "timm" }):find "^timm")
+refuses('names = "hf_clip" was given, but the file has no tensor', load, params, c, { names = "hf_clip" })
+write { { "fc.weight", { 2, 2 } } }
+refuses("no image encoder under names known here", load, params, c)
+
+-- a position table without the class token's row (timm's DINOv2 with registers): that row is 0
+local rows = copy_with(published[1].rows, function(_, r) return r[1] == "pos_embed" and { r[1], { 1, 4, 8 }, r[3] } or r end)
+write(rows)
+load(params, c)
+local table_ = params:get "pos_embed"
+for k, v in ipairs(table_) do assert(v == (k <= 8 and 0 or 2), ("pos_embed[%d] = %g"):format(k, v)) end
+
+os.remove(path)
