@@ -333,6 +333,7 @@ static int p_copy_resized(lua_State *L)
     const sak_param *r = &o->list[find(L, o, 4)];
     const grids g = to_grids(L, 5);
     sak_error err;
+    SAK_CHECK(L, &err, sak_params_seal(o, &err));
     SAK_CHECK(L, &err, resample(p, q, o->value + r->offset, r->count, &g, &err));
     return 0;
 }

@@ -45,7 +45,7 @@ end
 function Fit:add(...) self.steps[#self.steps + 1] = table.pack(...) end
 
 function Fit:differs(theirs, s, p)
-  self.misshapen[#self.misshapen + 1] = ("%s is %s, the model's %s is %s"):format(theirs, shape_text(s), p.name,
+  self.misshapen[#self.misshapen + 1] = ("'%s' is %s but the model's '%s' is %s"):format(theirs, shape_text(s), p.name,
     shape_text(p.shape))
 end
 
@@ -112,7 +112,7 @@ local function place_parts(fit, p, parts, shapes)
     local want = table.move(p.shape, 1, #p.shape, 1, {})
     want[1] = want[1] // n
     if p.shape[1] % n ~= 0 or not same_shape(s, want) then
-      fit:differs(part.name, s, { name = ("%s, part %d of %d,"):format(p.name, k, n), shape = want })
+      fit:differs(part.name, s, { name = ("%s [%d/%d]"):format(p.name, k, n), shape = want })
     else
       fit:add("part", p.name, part.name, (part.k - 1) * height)
     end

@@ -90,7 +90,7 @@ for _, case in ipairs(published) do
   write(more)
   refuses("in the file but not in the model: surprise.weight", load, params, c)
   write(copy_with(rows, function(i, r) return i == victim and { name, { shape[1] + 1, table.unpack(shape, 2) } } or r end))
-  refuses("shapes differ: " .. name .. " is (" .. shape[1] + 1, load, params, c)
+  refuses("shapes differ: '" .. name .. "' is (" .. shape[1] + 1, load, params, c)
   assert(params:hash() == before, say "a refused file changed the model")
 end
 
