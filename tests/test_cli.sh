@@ -129,6 +129,13 @@ runs 1 ls --db text.db; says err "text.db" "a file that is no database"
 "$sak" sql --write --db runs.db - <"$here/fixtures/runs.sql" >out 2>err || fail "fixture: $(cat err)"
 export SAK_DB=$work/runs.db TZ=UTC
 line() { grep -qE -- "$2" "$1" || fail "$3: no line like '$2' in: $(cat "$1")"; }
+runs 2 compare; says err "no sweep" "compare without a sweep"
+runs 2 compare 1; says err "one more" "compare of one run"
+runs 0 compare 1 3; line out '^ *3 +1 +40.000 +-3.2500 +1.000 +1.000 +too few seeds *$' "compare"
+says out "n is too small to conclude" "compare of single runs"
+runs 0 compare 1 3 --json; json "compare --json"
+runs 0 compare 1 3 --csv --metric '*RMSE'
+line out '^val/depth/RMSE,min,m,,3,0,1,0\.6.*,too few seeds' "compare --csv"
 runs 0 ls
 line out '^ *3 +baseline +0 +done +2023-11-14 22:46 +3 +200 +semseg=40  depth=0.6 *$' "ls"
 line out '^ *2 +probe +1 +failed .* multitask/loss=3.5 *$' "ls of a run without task metrics"

@@ -2,6 +2,7 @@
 #include "base/human.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 void sak_human_bytes(double bytes, char out[32])
 {
@@ -23,6 +24,15 @@ void sak_human_seconds(double seconds, char out[32])
         snprintf(out, 32, "%ld min %02ld s", s / 60, s % 60);
     else
         snprintf(out, 32, "%ld h %02ld min", s / 3600, s / 60 % 60);
+}
+
+void sak_human_exact(double v, char out[40])
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, 40, "%.*g", digits, v);
+        if (strtod(out, NULL) == v)
+            return;
+    }
 }
 
 size_t sak_human_width(const char *s)

@@ -19,9 +19,10 @@ typedef struct sak_options {
     int n_args;
     const char **set; /* --set, in order; NULL-terminated */
     int n_set;
-    const char *db, *out;
+    const char *db, *out, *metric;
     int64_t threads, limit; /* limit: -1 when not given */
     double timeout;         /* seconds; -1 when not given */
+    double level;           /* of intervals; 0 when not given */
     bool json, csv, quiet, write, help, version;
     uint32_t given; /* bit i: row i of sak_option_specs was given */
 } sak_options;

@@ -48,6 +48,21 @@ const sak_verb sak_verbs[] = {
      "  sak show three_teachers          the latest run of that name\n"
      "  sak show @last-1 --json          everything, with the whole configuration and the script",
      sak_verb_show},
+    {"compare", "[NAME...]", 0, -1, "db metric level json csv", false,
+     "is one arm better than another, and how sure is that?",
+     "Holds the arms of a sweep against its first one, or the configurations of several runs against\n"
+     "the first named, over all their seeds: mean and t interval per arm, paired difference with its\n"
+     "interval, permutation test by seed, Holm's correction, and a plain word on what that shows.\n"
+     "Without arguments: the latest sweep.  Within a grid, arms are compared cell by cell.\n"
+     "\n"
+     "  sak compare router\n"
+     "  sak compare 12 17                every seed of run 12's configuration against run 17's\n"
+     "  sak compare router --metric 'val/semseg/*'\n"
+     "  sak compare router --csv > router.csv\n"
+     "\n"
+     "Metrics: those that stand for a task, and delta_m where single-task runs allow it; --metric\n"
+     "takes any by name.",
+     sak_verb_compare},
     {"sql", "[QUERY]", 0, 1, "db limit timeout json csv write", true,
      "ask the results database anything",
      "Runs a query against the results database and prints its rows.  Reads from standard input\n"

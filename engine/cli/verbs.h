@@ -23,6 +23,7 @@ int sak_verb_unknown(const char *name); /* says so, with a suggestion; returns S
 int sak_verb_lua(const sak_options *o); /* run, check: the Lua side does the work */
 int sak_verb_ls(const sak_options *o);
 int sak_verb_show(const sak_options *o);
+int sak_verb_compare(const sak_options *o);
 int sak_verb_sql(const sak_options *o);
 int sak_verb_ops(const sak_options *o);
 int sak_verb_doctor(const sak_options *o);

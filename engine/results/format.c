@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/human.h"
 #include "results/db.h"
 
 #define CELL_MAX 60 /* characters of a table's cell; longer texts end in … */
@@ -24,16 +25,6 @@ static size_t utf8_bytes(const unsigned char *s, size_t n)
         (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
         return 0;
     return want;
-}
-
-/* Shortest text that reads back as the same number. */
-static void number_text(double v, char out[40])
-{
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(out, 40, "%.*g", digits, v);
-        if (strtod(out, NULL) == v)
-            return;
-    }
 }
 
 /* --- CSV -------------------------------------------------------------------------------------- */
@@ -64,7 +55,7 @@ static void csv_value(const sak_value *v, FILE *out)
         fprintf(out, "%" PRId64, v->i);
         break;
     case SAK_NUM:
-        number_text(v->num, text);
+        sak_human_exact(v->num, text);
         fputs(text, out);
         break;
     case SAK_TEXT:
@@ -145,7 +136,7 @@ static sak_status print_json(sak_rows *rows, FILE *out, int64_t *n, sak_error *e
             if (v.type == SAK_INT) {
                 fprintf(out, "%" PRId64, v.i);
             } else if (v.type == SAK_NUM && isfinite(v.num)) {
-                number_text(v.num, text);
+                sak_human_exact(v.num, text);
                 fputs(text, out);
             } else if (v.type == SAK_TEXT) {
                 json_text(v.text, v.bytes, out);
