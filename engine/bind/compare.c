@@ -110,7 +110,9 @@ static sides both_sides(lua_State *L)
 
 /* core.compare(graph | params, name, file, tensor, {what = "value"|"grad", …layout,
  *              weak = tensor whose magnitude <= floor marks elements apart, floor =})
- * -> {relative, worst, worst_index, ours, theirs, max, weak_worst, count} */
+ * -> {relative, worst, worst_index, ours, theirs, max, weak_worst, count, distance, beyond};
+ * distance: norm of the difference; beyond: the worst difference that is left when each stored
+ * float32 may be off by half a unit in its last place */
 static int compare(lua_State *L)
 {
     const sides s = both_sides(L);
@@ -122,13 +124,15 @@ static int compare(lua_State *L)
     const char *weak_name = sak_opt_text(L, 5, "weak", NULL);
     const float *weak = weak_name ? read_tensor(L, file_tensor(L, 3, weak_name)) : NULL;
     const double floor_ = sak_opt_number(L, 5, "floor", 0);
-    double d2 = 0, n2 = 0, worst = -1, weak_worst = 0, max = 0;
+    double d2 = 0, n2 = 0, worst = -1, weak_worst = 0, max = 0, beyond = 0;
     int64_t at = 0;
     for (int64_t i = 0; i < t->count; i++) {
         const double ours = x[engine_index(&s.l, i)], theirs = want[i], d = fabs(ours - theirs);
         d2 += d * d;
         n2 += theirs * theirs;
         max = fabs(theirs) > max ? fabs(theirs) : max;
+        const double left = d - 0x1p-24 * fabs(theirs);
+        beyond = left > beyond || isnan(left) ? left : beyond;
         if (weak && fabs(weak[i]) <= floor_) {
             weak_worst = d > weak_worst || isnan(d) ? d : weak_worst;
         } else if (d > worst || isnan(d)) {
@@ -136,7 +140,7 @@ static int compare(lua_State *L)
             at = i;
         }
     }
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 10);
     const struct {
         const char *key;
         double v;
@@ -146,6 +150,8 @@ static int compare(lua_State *L)
                {"theirs", want[at]},
                {"max", max},
                {"weak_worst", weak_worst},
+               {"distance", sqrt(d2)},
+               {"beyond", beyond},
                {"worst_index", (double)at},
                {"count", (double)t->count}};
     for (size_t i = 0; i < sizeof out / sizeof *out; i++) {

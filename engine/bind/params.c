@@ -87,6 +87,14 @@ static void push_values(lua_State *L, const sak_real *x, int64_t n)
     }
 }
 
+/* params:has_grad(name) -> did a planned backward pass reach it? */
+static int p_has_grad(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1);
+    lua_pushboolean(L, p->list[find(L, p, 2)].has_grad);
+    return 1;
+}
+
 /* params:get(name[, "grad"]) -> flat list */
 static int p_get(lua_State *L)
 {
@@ -361,7 +369,8 @@ void sak_open_params(lua_State *L)
         {"list", p_list}, {"trainable", p_trainable}, {"seal", p_seal},
         {"get", p_get},   {"ema", p_ema},             {"hash", p_hash},
         {"save", p_save}, {"load", p_load},           {"load_resized", p_load_resized},
-        {"copy", p_copy}, {"close", p_close},         {"copy_resized", p_copy_resized},
+        {"copy", p_copy}, {"has_grad", p_has_grad},   {"copy_resized", p_copy_resized},
+        {"close", p_close},
         {NULL, NULL},
     };
     static const luaL_Reg file[] = {

@@ -2,16 +2,10 @@
 --- holds shows in what its files hold.
 
 local core = require "sak.core"
-local host = require "sak.host"
 local losses = require "sak.losses"
 local schedules = require "sak.schedules"
 
 local parts = {}
-
-local function relative(name, ours, theirs)
-  local d = math.abs(ours - theirs)
-  return { relative = d / math.max(math.abs(theirs), 1e-300), worst = d, worst_index = 0, ours = ours, theirs = theirs }, name
-end
 
 local function sorted_keys(t)
   local keys = {}
@@ -21,7 +15,8 @@ local function sorted_keys(t)
 end
 
 --- Every rate of every schedule, relative 1e-12.
-function parts.schedules(_, report, expected)
+function parts.schedules(dump, report)
+  local expected = dump.info
   for _, name in ipairs(sorted_keys(expected)) do
     local r = expected[name]
     local kind, c, run = r.schedule:match("^%a+"), nil, nil
@@ -35,16 +30,14 @@ function parts.schedules(_, report, expected)
     end
     local rate = schedules.make(c, r.base_lr, run)
     for it, want in ipairs(r.lr) do
-      local row = relative(nil, rate(it - 1), want)
-      report:add(("%s/%d"):format(name, it - 1), row, row.relative <= 1e-12 or row.worst == 0, "1e-12 relative")
+      report:number(("%s/%d"):format(name, it - 1), rate(it - 1), want, 1e-12)
     end
   end
 end
 
 --- Five updates of every optimiser from the same gradients; parameters to 2e-6.
-function parts.optim(dir, report, cfg)
-  local inputs = core.weights(dir .. "/inputs.safetensors")
-  local expected = core.weights(dir .. "/expected.safetensors")
+function parts.optim(dump, report)
+  local cfg, inputs, expected = dump.cfg, dump.inputs, dump.expected
   local want = expected:shapes()
   for _, name in ipairs(sorted_keys(cfg.runs)) do
     local r, params, graph = cfg.runs[name], core.params(0), core.graph { training = true }
@@ -66,13 +59,12 @@ function parts.optim(dir, report, cfg)
       for _, p in ipairs(names) do
         core.fill(params, p, inputs, ("grad%d/%s"):format(step, p), { what = "grad" })
       end
-      local row = relative(nil, optim:step(lr, r.clip), cfg.grad_norms[name][step])
-      report:add(("%s/step%d/norm"):format(name, step), row, row.relative <= 2e-6, "2e-6 relative")
+      report:number(("%s/step%d/norm"):format(name, step), optim:step(lr, r.clip), cfg.grad_norms[name][step], 2e-6)
       for _, p in ipairs(names) do
         local tensor = ("%s/step%d/%s"):format(name, step, p)
         if want[tensor] then
           local c = core.compare(params, p, expected, tensor, {})
-          report:add(tensor, c, c.worst <= 2e-6, "2e-6 worst")
+          report:part(tensor, c, c.worst <= 2e-6, "2e-6 worst")
         end
       end
     end
@@ -81,7 +73,8 @@ end
 
 --- y and, where given, the gradient of x. A parameter stands for x, so that it gets a gradient; the
 --- given gradient of y enters through sum(y * gy).
-function parts.resize(_, report, _, inputs, expected)
+function parts.resize(dump, report)
+  local inputs, expected = dump.inputs, dump.expected
   for _, tensor in ipairs(sorted_keys(expected:shapes())) do
     local i, mode = tensor:match("^y(%d+)/(.+)$")
     if i then
@@ -89,19 +82,20 @@ function parts.resize(_, report, _, inputs, expected)
       local params, graph = core.params(0), core.graph { training = true }
       local x = graph:param(params, "x", { xs[1], xs[3], xs[4], xs[2] })
       local y = x:resize { size = { ys[3], ys[4] }, mode = mode }
+      local gx = ("gx%s/%s"):format(i, mode)
+      local objective = inputs:shapes()["gy" .. i] and (y * graph:input("gy", { ys[1], ys[3], ys[4], ys[2] })):sum_all()
       graph:output("y", y)
-      graph:plan((y * graph:input("gy", { ys[1], ys[3], ys[4], ys[2] })):sum_all())
+      graph:plan(objective or nil)
       graph:allocate()
       core.fill(params, "x", inputs, "x" .. i, { channel_first = true })
-      core.fill(graph, "gy", inputs, "gy" .. i, { channel_first = true })
+      if objective then core.fill(graph, "gy", inputs, "gy" .. i, { channel_first = true }) end
       graph:forward(0)
-      graph:backward(0)
+      if objective then graph:backward(0) end
       local c = core.compare(graph, "y", expected, tensor, { channel_first = true })
-      report:add(tensor, c, c.worst <= 1e-6 * math.max(1, c.max), "1e-6 worst")
-      local gx = ("gx%s/%s"):format(i, mode)
-      if expected:shapes()[gx] then
+      report:part(tensor, c, c.worst <= 1e-6 * math.max(1, c.max), "1e-6 worst")
+      if objective and expected:shapes()[gx] then
         c = core.compare(params, "x", expected, gx, { channel_first = true, what = "grad" })
-        report:add(gx, c, c.worst <= 1e-6 * math.max(1, c.max), "1e-6 worst")
+        report:part(gx, c, c.worst <= 1e-6 * math.max(1, c.max), "1e-6 worst")
       end
     end
   end
@@ -121,14 +115,14 @@ local function one_loss(report, o, inputs, expected)
   core.fill(graph, "y", inputs, o.y, { channel_first = o.maps })
   graph:forward(0)
   graph:backward(0)
-  local c = core.compare(graph, "loss", expected, "loss/" .. o.key, {})
-  report:add("loss/" .. o.key, c, c.relative <= 2e-6 or c.worst <= 1e-9, "2e-6 relative")
+  report:loss("loss/" .. o.key, core.compare(graph, "loss", expected, "loss/" .. o.key, {}))
   report:grad("grad/" .. o.key, core.compare(params, "x", expected, "grad/" .. o.key,
     { channel_first = true, what = "grad" }))
 end
 
 --- Every task loss and distillation loss, with gradients.
-function parts.losses(_, report, _, inputs, expected)
+function parts.losses(dump, report)
+  local inputs, expected = dump.inputs, dump.expected
   for _, tensor in ipairs(sorted_keys(inputs:shapes())) do
     local key, kind = tensor:match("^pred/(.+)$"), tensor:match("^student/(.+)$")
     if key then
@@ -149,7 +143,8 @@ end
 
 --- Official meter values from raw head outputs; classes that were stored as decisions are put out as
 --- one-hot logits.
-function parts.metrics(_, report, expected, inputs)
+function parts.metrics(dump, report)
+  local expected, inputs = dump.info, dump.inputs
   for _, case in ipairs(sorted_keys(expected.cases)) do
     local r = expected.cases[case]
     local pascal = r.dataset == "pascalcontext"
@@ -181,43 +176,28 @@ function parts.metrics(_, report, expected, inputs)
     end
     for _, m in ipairs(meter:score()) do
       if r.score[m.name] then
-        local row = relative(nil, m.value, r.score[m.name])
-        report:add(case .. "/" .. m.name, row, row.worst <= 1e-5, "1e-5 worst")
+        report:absolute(case .. "/" .. m.name, m.value, r.score[m.name], 1e-5)
       end
     end
   end
 end
 
-local function json(path)
-  local text = host.read(path)
-  return text and host.decode(text)
-end
-
-local function tensors(path)
-  return host.exists(path) == "file" and core.weights(path) or nil
-end
-
---- Verifies a folder that holds one part; false when it holds a model.
----@param dir string
----@param report Report
----@return boolean
-function parts.verify(dir, report)
-  local cfg, info = json(dir .. "/config.json"), json(dir .. "/expected.json")
-  if cfg and cfg.runs then parts.optim(dir, report, cfg) return true end
-  if cfg then return false end
-  local inputs, expected = tensors(dir .. "/inputs.safetensors"), tensors(dir .. "/expected.safetensors")
-  if info and info.cases then parts.metrics(dir, report, info, inputs) return true end
+--- Which one part a folder holds, if it does: function(dump, report).
+---@param dump table  { cfg, info, inputs, expected }
+---@return function?
+function parts.find(dump)
+  local cfg, info, inputs, expected = dump.cfg, dump.info, dump.inputs, dump.expected
+  if cfg then return cfg.runs and parts.optim or nil end
+  if info.cases then return parts.metrics end
   if inputs and expected then
     local shapes = inputs:shapes()
-    if shapes.x0 then parts.resize(dir, report, info, inputs, expected) return true end
+    if shapes.x0 then return parts.resize end
     for name in pairs(shapes) do
-      if name:match("^pred/") then parts.losses(dir, report, info, inputs, expected) return true end
+      if name:match "^pred/" or name:match "^student/" then return parts.losses end
     end
-  elseif info and select(2, next(info)).lr then
-    parts.schedules(dir, report, info)
-    return true
   end
-  return false
+  local _, first = next(info)
+  if not inputs and type(first) == "table" and first.lr then return parts.schedules end
 end
 
 return parts

@@ -90,7 +90,8 @@ end
 local function place(fit, p, name, theirs, s, positions)
   local rows = #s > 0 and count(s) // math.max(s[#s], 1) or 0
   local C = p.shape[#p.shape]
-  if same_shape(s, p.shape) then
+  local other_grid = #s == 4 and name == "pos_embed" and (s[2] ~= p.shape[2] or s[3] ~= p.shape[3])
+  if same_shape(s, p.shape) and not other_grid then -- (1, 6, 1, C) is another grid than (1, 1, 6, C)
     fit:add("whole", p.name, theirs)
   elseif name == "pos_embed" and s[#s] == C then
     local from = #s == 4 and { s[2], s[3] } or grid_of(rows, positions.tokens, positions.source)

@@ -56,9 +56,10 @@ function sam.features(nn, image, c)
   x = x + nn:param("pos_embed", { 1, h, w, c.width }):reshape { shape = { 1, h * w, c.width } }
   local global, wanted, levels = {}, {}, {}
   for _, i in ipairs(c.global) do global[i] = true end
+  local all = (c.window or 0) < 1 -- no windows: every block is global
   for _, i in ipairs(c.out_indices) do wanted[i] = true end
   for i = 0, c.depth - 1 do
-    x = block(nn / "blocks" / i, x, c, h, w, global[i])
+    x = block(nn / "blocks" / i, x, c, h, w, all or global[i])
     if wanted[i] then levels[#levels + 1] = x end
   end
   return levels, h, w
