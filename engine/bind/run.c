@@ -65,7 +65,7 @@ static int machine(lua_State *L)
         const char *key, *text;
     } facts[] = {{"cpu", sak_cpu_name()},
                  {"isa", sak_isa_name(sak_cpu_isa())},
-                 {"blis_kernel", sak_gemm_kernel()},
+                 {"blis_kernel", sak_gemm_blis_kernel()},
                  {"blis_version", sak_gemm_version()},
                  {"sak_version", SAK_VERSION}};
     lua_newtable(L);

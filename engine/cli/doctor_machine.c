@@ -47,7 +47,7 @@ static void blis(sak_doctor *d)
                         "BLIS_ARCH_TYPE is '%s', but BLIS reads a number; a name counts as 0", set);
         return;
     }
-    const char *kernel = sak_gemm_kernel();
+    const char *kernel = sak_gemm_blis_kernel();
     const bool slow = strstr(kernel, "generic") && sak_cpu_isa() != SAK_ISA_BASELINE;
     sak_doctor_find(d, slow ? SAK_HEALTH_WARN : SAK_HEALTH_OK, "blis",
                     !slow ? NULL
@@ -56,8 +56,8 @@ static void blis(sak_doctor *d)
                           "faster with this CPU's own kernels)"
                         : "products run 3-6 times slower than they could; a BLIS built with kernels "
                           "for this CPU (Debian's libblis4-serial is) mends that",
-                    "%s, kernel set %s; small products: our %s tiles", sak_gemm_version(), kernel,
-                    sak_gemm_small_kernel());
+                    "%s, kernel set %s; products run on %s", sak_gemm_version(), kernel,
+                    sak_gemm_kernel());
 }
 
 static double meminfo(const char *key)

@@ -1,15 +1,15 @@
-/* Matrix products: BLIS for large ones, our own tiles for small and middle ones (attention heads,
- * adapters, narrow students), where BLIS's packing shows; and the split over our own pool.
- * Measured on Zen 4, one core, GFLOP/s, own against BLIS: 24^3 63/25, 97x97x32 87/45,
- * 97x512x128 110/87, 768^3 105/106. */
+/* Matrix products: our own tiles where the CPU has AVX2 or AVX-512, BLIS elsewhere; and the split over
+ * our own pool.  A large product packs B once, by all threads, into a buffer that all then read. */
 #include "kernels/gemm.h"
 
 #include <blis.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/pool.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm_tile.h"
@@ -33,8 +33,9 @@ static bool halved_avx512(void)
 #endif
 }
 
-static sak_gemm_fn *tile; /* NULL: always BLIS */
-static int64_t large_from = 256; /* products with every dimension this large go to BLIS */
+/* Our kernel for this CPU; NULL: BLIS does everything. */
+static const sak_gemm_tiles *own;
+static atomic_bool bf16;
 
 /* BLIS 0.9.0 recognises CPUs up to 2021 and runs its `generic` C code (5 times slower) on newer
  * ones, so we name the set.  It wants the number of the set, and reads a name as 0. */
@@ -48,17 +49,9 @@ static void choose_kernels(void)
         setenv("BLIS_ARCH_TYPE", number, 0);
     }
     bli_init();
-    const char *asked = getenv("SAK_GEMM"); /* "blis" or "sak": one of them for every size */
+    const char *asked = getenv("SAK_GEMM");
     if (!asked || strcmp(asked, "blis") != 0)
-        tile = sak_gemm_tile(isa);
-    if (asked && strcmp(asked, "sak") == 0)
-        large_from = INT64_MAX;
-}
-
-/* Depends on the shape alone: the same product takes the same way on any number of threads. */
-static bool by_blis(int64_t m, int64_t n, int64_t k)
-{
-    return !tile || (m >= large_from && n >= large_from && k >= large_from);
+        own = sak_gemm_tiles_of(isa);
 }
 
 void sak_gemm_init(void)
@@ -70,13 +63,13 @@ void sak_gemm_init(void)
 const char *sak_gemm_kernel(void)
 {
     sak_gemm_init();
-    return bli_arch_string(bli_arch_query_id());
+    return own ? sak_isa_name(sak_cpu_isa()) : sak_gemm_blis_kernel();
 }
 
-const char *sak_gemm_small_kernel(void)
+const char *sak_gemm_blis_kernel(void)
 {
     sak_gemm_init();
-    return tile ? sak_isa_name(sak_cpu_isa()) : sak_gemm_kernel();
+    return bli_arch_string(bli_arch_query_id());
 }
 
 const char *sak_gemm_version(void)
@@ -84,11 +77,20 @@ const char *sak_gemm_version(void)
     return bli_info_get_version_str();
 }
 
-static void no_product(int64_t m, int64_t n, sak_real *c, int64_t ldc, sak_real beta)
+const char *sak_gemm_bf16_kernel(void)
 {
-    for (int64_t i = 0; beta == 0 && i < m; i++)
-        for (int64_t j = 0; j < n; j++)
-            c[i * ldc + j] = 0;
+    sak_gemm_init();
+    return !own ? NULL : own->native_bf16 ? "avx512_bf16" : "rounded float";
+}
+
+void sak_gemm_set_bf16(bool on)
+{
+    atomic_store_explicit(&bf16, on, memory_order_relaxed);
+}
+
+static bool rounds(void)
+{
+    return atomic_load_explicit(&bf16, memory_order_relaxed);
 }
 
 static void blis_product(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
@@ -106,31 +108,50 @@ static void blis_product(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, 
 #endif
 }
 
-static void product(bool blis, int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
-                    int64_t ldc, sak_real alpha, sak_real beta)
+static void copy_rows(int64_t m, int64_t n, const sak_real *from, int64_t step, sak_real *to,
+                      int64_t ld)
 {
-    if (k <= 0)
-        no_product(m, n, c, ldc, beta);
-    else
-        (blis ? blis_product : tile)(m, n, k, a, b, c, ldc, alpha, beta);
+    for (int64_t i = 0; i < m; i++)
+        memcpy(to + i * ld, from + i * step, (size_t)n * sizeof *to);
 }
 
-void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c, int64_t ldc,
-              sak_real alpha, sak_real beta)
+/* On the calling thread; any size. */
+static void product(const sak_product *p)
 {
-    if (m <= 0 || n <= 0)
+    if (p->m <= 0 || p->n <= 0)
         return;
-    sak_gemm_init();
-    product(by_blis(m, n, k), m, n, k, a, b, c, ldc, alpha, beta);
+    if (own && p->k > 0) {
+        own->product(p, rounds());
+        return;
+    }
+    if (p->add && p->add != p->c)
+        copy_rows(p->m, p->n, p->add, p->add_step, p->c, p->ldc);
+    if (p->k > 0)
+        blis_product(p->m, p->n, p->k, p->a, p->b, p->c, p->ldc, p->alpha, p->add != NULL);
+    else
+        for (int64_t i = 0; !p->add && i < p->m; i++)
+            memset(p->c + i * p->ldc, 0, (size_t)p->n * sizeof *p->c);
 }
 
-/* A large product: tasks of (rows, cols) blocks of C, numbered row by row. */
+/* The part of a product with `rows` rows from i and `cols` columns from j. */
+static sak_product part_of(const sak_product *p, int64_t i, int64_t rows, int64_t j, int64_t cols)
+{
+    sak_product q = *p;
+    q.m = p->m - i < rows ? p->m - i : rows;
+    q.n = p->n - j < cols ? p->n - j : cols;
+    q.a.p += i * p->a.rs;
+    q.b.p += j * p->b.cs;
+    q.c += i * p->ldc + j;
+    if (p->add)
+        q.add += i * p->add_step + j;
+    return q;
+}
+
+/* --- a middle product: blocks of C, each packs what it reads -------------------------------------- */
+
 typedef struct split_product {
-    bool blis; /* decided for the whole, also where the last blocks are small */
-    int64_t m, n, k, ldc, rows, cols;
-    sak_mat a, b;
-    const sak_real *bias;
-    sak_real *c, alpha, beta;
+    const sak_product *p;
+    int64_t rows, cols; /* of a task */
 } split_product;
 
 #define TASK_FLOPS 2e6 /* about 20 us: waking a thread costs a few */
@@ -140,19 +161,20 @@ typedef struct split_product {
 /* Blocks of a size that packs well, halved along the longer side while there are too few; below
  * 42 x 64 the packing begins to show.  An element computed by our tiles does not depend on its
  * block, so their number may follow the threads; with BLIS it must not. */
-static void split(split_product *p)
+static void split(split_product *s)
 {
+    const sak_product *p = s->p;
     const double k = 2.0 * (double)p->k;
     const int64_t threads = sak_pool_threads();
-    const int64_t enough = p->blis ? BLIS_TASKS : threads > 1 ? TASKS_PER_THREAD * threads : 1;
-    p->rows = p->m < 168 ? p->m : 168;
-    p->cols = p->n < 512 ? p->n : 512;
-    while (sak_chunks(p->m, p->rows) * sak_chunks(p->n, p->cols) < enough &&
-           k * (double)p->rows * (double)p->cols > 2 * TASK_FLOPS) {
-        if (p->cols > 64 && (p->cols > p->rows || p->rows <= 42))
-            p->cols = (p->cols / 2 + 63) / 64 * 64;
-        else if (p->rows > 42)
-            p->rows = (p->rows / 2 + 13) / 14 * 14;
+    const int64_t enough = !own ? BLIS_TASKS : threads > 1 ? TASKS_PER_THREAD * threads : 1;
+    s->rows = p->m < 168 ? p->m : 168;
+    s->cols = p->n < 512 ? p->n : 512;
+    while (sak_chunks(p->m, s->rows) * sak_chunks(p->n, s->cols) < enough &&
+           k * (double)s->rows * (double)s->cols > 2 * TASK_FLOPS) {
+        if (s->cols > 64 && (s->cols > s->rows || s->rows <= 42))
+            s->cols = (s->cols / 2 + 63) / 64 * 64;
+        else if (s->rows > 42)
+            s->rows = (s->rows / 2 + 13) / 14 * 14;
         else
             break;
     }
@@ -161,38 +183,125 @@ static void split(split_product *p)
 static void product_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
 {
     (void)chunk, (void)worker;
-    const split_product *p = ctx;
-    const int64_t across = sak_chunks(p->n, p->cols);
+    const split_product *s = ctx;
+    const int64_t across = sak_chunks(s->p->n, s->cols);
     for (int64_t t = begin; t < end; t++) {
-        const int64_t i = t / across * p->rows, j = t % across * p->cols;
-        const int64_t m = p->m - i < p->rows ? p->m - i : p->rows;
-        const int64_t n = p->n - j < p->cols ? p->n - j : p->cols;
-        sak_real *c = p->c + i * p->ldc + j;
-        for (int64_t r = 0; p->bias && r < m; r++)
-            memcpy(c + r * p->ldc, p->bias + j, (size_t)n * sizeof *c);
-        product(p->blis, m, n, p->k, (sak_mat){p->a.p + i * p->a.rs, p->a.rs, p->a.cs},
-                (sak_mat){p->b.p + j * p->b.cs, p->b.rs, p->b.cs}, c, p->ldc, p->alpha, p->beta);
+        const sak_product q =
+            part_of(s->p, t / across * s->rows, s->rows, t % across * s->cols, s->cols);
+        product(&q);
     }
 }
 
-static void run(split_product *p)
+/* --- a large product: B is packed once, for all threads ------------------------------------------- */
+
+#define BUFFER_COUNT ((int64_t)2 << 20) /* elements of packed B: a part of most L3 caches */
+#define LARGE_FLOPS 3e7                 /* from here on a second pass over the pool costs nothing */
+#define PACK_COUNT 32768                /* elements packed by one task */
+
+static struct {
+    pthread_mutex_t lock; /* held by the product that uses the buffer */
+    sak_real *buffer;     /* kept for the life of the process: a step allocates nothing */
+} packed = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+typedef struct large_product {
+    sak_product p; /* a group of columns that fits the buffer */
+    bool bf16;
+    int64_t blocks, parts; /* of rows, of columns */
+} large_product;
+
+static int64_t panels_of(const sak_product *p)
+{
+    return sak_chunks(p->n, own->panel);
+}
+
+static void pack_panels(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
+{
+    (void)chunk, (void)worker;
+    const large_product *l = ctx;
+    own->pack(begin, end, &l->p, l->bf16, packed.buffer);
+}
+
+static void packed_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
+{
+    (void)chunk, (void)worker;
+    const large_product *l = ctx;
+    for (int64_t t = begin; t < end; t++) {
+        const int64_t r = t / l->parts, c = t % l->parts, panels = panels_of(&l->p);
+        const int64_t i = l->p.m * r / l->blocks, panel = panels * c / l->parts;
+        const sak_product q =
+            part_of(&l->p, i, l->p.m * (r + 1) / l->blocks - i, panel * own->panel,
+                    (panels * (c + 1) / l->parts - panel) * own->panel);
+        own->packed_product(&q, l->bf16, panel, packed.buffer, l->p.n);
+    }
+}
+
+/* Tasks of equal size, as many for one thread as for the other, and some more than threads: they
+ * do not all run at the same speed. */
+static void divide(large_product *l)
+{
+    const int64_t threads = sak_pool_threads();
+    const int64_t blocks = sak_chunks(l->p.m, SAK_GEMM_ROWS);
+    const int64_t wanted = threads > 1 ? TASKS_PER_THREAD * threads : 1;
+    const int64_t most = sak_chunks(l->p.m, 84), columns = sak_chunks(l->p.n, 256);
+    l->blocks = sak_chunks(blocks > wanted ? blocks : wanted, threads) * threads;
+    l->blocks = l->blocks < most ? l->blocks : most;
+    l->parts = sak_chunks(wanted, l->blocks);
+    l->parts = l->parts < columns ? l->parts : columns;
+}
+
+/* False when the buffer is taken (a product on another thread) or cannot be had. */
+static bool large(const sak_product *p)
+{
+    if (!own || p->m <= SAK_GEMM_ROWS || 2.0 * (double)p->m * (double)p->n * (double)p->k < LARGE_FLOPS)
+        return false;
+    large_product l = {.p = *p, .bf16 = rounds()};
+    const int64_t each = own->packed_count(own->panel, p->k, l.bf16), panels = panels_of(p);
+    if (each > BUFFER_COUNT || pthread_mutex_trylock(&packed.lock) != 0)
+        return false;
+    sak_error err;
+    const bool ready = packed.buffer || sak_alloc((void **)&packed.buffer, (size_t)BUFFER_COUNT,
+                                                  sizeof(sak_real), &err) == SAK_OK;
+    const int64_t groups = sak_chunks(panels, BUFFER_COUNT / each);
+    for (int64_t g = 0; ready && g < groups; g++) {
+        const int64_t from = panels * g / groups, to = panels * (g + 1) / groups;
+        l.p = part_of(p, 0, p->m, from * own->panel, (to - from) * own->panel);
+        divide(&l);
+        sak_parallel_for(to - from, PACK_COUNT / each + 1, pack_panels, &l);
+        sak_parallel_for(l.blocks * l.parts, 1, packed_blocks, &l);
+    }
+    pthread_mutex_unlock(&packed.lock);
+    return ready;
+}
+
+/* --- the calls ------------------------------------------------------------------------------------ */
+
+static void run(const sak_product *p)
 {
     if (p->m <= 0 || p->n <= 0)
         return;
     sak_gemm_init();
-    p->blis = by_blis(p->m, p->n, p->k);
-    split(p);
-    sak_parallel_for(sak_chunks(p->m, p->rows) * sak_chunks(p->n, p->cols), 1, product_blocks, p);
+    if (p->k > 0 && large(p))
+        return;
+    split_product s = {.p = p};
+    split(&s);
+    sak_parallel_for(sak_chunks(p->m, s.rows) * sak_chunks(p->n, s.cols), 1, product_blocks, &s);
+}
+
+void sak_gemm(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c, int64_t ldc,
+              sak_real alpha, sak_real beta)
+{
+    sak_gemm_init();
+    product(&(sak_product){m, n, k, a, b, alpha, beta != 0 ? c : NULL, ldc, c, ldc});
 }
 
 void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sak_real *c,
                        int64_t ldc, sak_real alpha, sak_real beta)
 {
-    run(&(split_product){false, m, n, k, ldc, 0, 0, a, b, NULL, c, alpha, beta});
+    run(&(sak_product){m, n, k, a, b, alpha, beta != 0 ? c : NULL, ldc, c, ldc});
 }
 
 void sak_gemm_bias(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, const sak_real *bias,
                    sak_real *c, int64_t ldc)
 {
-    run(&(split_product){false, m, n, k, ldc, 0, 0, a, b, bias, c, 1, bias != NULL});
+    run(&(sak_product){m, n, k, a, b, 1, bias, 0, c, ldc});
 }

@@ -1,8 +1,9 @@
-/* Matrix products, single-threaded per call and split on our own pool: BLIS for large ones, our own
- * tiles for small ones on x86-64 with AVX2 or AVX-512, BLIS for everything elsewhere. */
+/* Matrix products on the calling thread or split over our own pool: our own tiles on x86-64 with AVX2
+ * or AVX-512, BLIS elsewhere. */
 #ifndef SAK_KERNELS_GEMM_H
 #define SAK_KERNELS_GEMM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/real.h"
@@ -25,14 +26,20 @@ void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sa
 void sak_gemm_bias(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, const sak_real *bias,
                    sak_real *c, int64_t ldc);
 
-/* Chooses what runs by what the CPU can do, before the first product: BLIS's kernel set (never
- * against the user's own BLIS_ARCH_TYPE) and our tiles.  SAK_GEMM=blis or SAK_GEMM=sak in the
- * environment takes one of them for products of every size.  Idempotent. */
+/* Chooses what runs by what the CPU can do, before the first product: our tiles, and BLIS's kernel
+ * set (never against the user's own BLIS_ARCH_TYPE).  SAK_GEMM=blis in the environment takes BLIS
+ * for everything.  Idempotent. */
 void sak_gemm_init(void);
-/* BLIS's kernel set ("skx", "haswell", "generic" …); what multiplies small matrices ("avx512",
- * "avx2", or BLIS's set again); BLIS's version. */
+/* What multiplies ("avx512", "avx2", or BLIS's set); BLIS's own set ("skx", "haswell", "generic" …);
+ * BLIS's version. */
 const char *sak_gemm_kernel(void);
-const char *sak_gemm_small_kernel(void);
+const char *sak_gemm_blis_kernel(void);
 const char *sak_gemm_version(void);
+
+/* Whether the products that follow round A and B to bfloat16 (nearest, ties to even); they still sum
+ * in sak_real.  For all threads; called between products.  Ignored by BLIS and in the double build. */
+void sak_gemm_set_bf16(bool on);
+/* How that runs here: "avx512_bf16", "rounded float" (as slow as float), or NULL for not at all. */
+const char *sak_gemm_bf16_kernel(void);
 
 #endif

@@ -2,13 +2,14 @@
 #include "kernels/gemm_tile.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define DEPTH 384       /* of k at a time: a (DEPTH, 2 vectors) panel of B stays near the core */
-#define ROWS 168        /* of A at a time: (ROWS, DEPTH) packed fits half of an L2 cache */
-#define PACKED_COLS 128 /* of B at a time */
+#define ROWS SAK_GEMM_ROWS /* of A at a time: (ROWS, DEPTH) packed fits half of an L2 cache */
+#define PACKED_COLS 128 /* of B at a time, where the caller has not packed it */
 
 /* Packed operands; a thread's own, so that products allocate nothing. */
 static _Thread_local sak_real packed_a[ROWS / 6 * 8 * DEPTH] __attribute__((aligned(64)));
@@ -88,7 +89,7 @@ TARGET static inline void transpose_square(const float *from, int64_t step, int6
 
 /* to[p * ld + i] = from[i * si + p * sp] for i < w, p < k; anything for w <= i < ld.  ld is w
  * rounded up to a multiple of SQUARE, or more. */
-TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, int64_t sp,
+TARGET static void pack_reals(int64_t w, int64_t k, const sak_real *from, int64_t si, int64_t sp,
                         sak_real *to, int64_t ld)
 {
     int64_t p = 0;
@@ -111,11 +112,35 @@ TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, 
             to[p * ld + i] = from[i * si + p * sp];
 }
 
+#ifdef SAK_DOUBLE
+#define ROUND(n, x) (void)(n), (void)(x) /* the double build is for gradient checks */
+#else
+/* Rounds to the nearest bfloat16, ties to even, as floats; NaN stays NaN. */
+TARGET static void round_to_bf16(int64_t n, float *x)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, x + i, sizeof u);
+        const uint32_t nan = (u & 0x7fffffffu) > 0x7f800000u ? 0x00400000u : 0;
+        u = nan ? u | nan : u + 0x7fffu + (u >> 16 & 1);
+        u &= 0xffff0000u;
+        memcpy(x + i, &u, sizeof u);
+    }
+}
+#define ROUND round_to_bf16
+#endif
+
+/* Items of packed operands hold PER consecutive elements of k. */
+#define PER 1
+#define PACK pack_reals
+#define DOT(a, b, sum) FMA((a), (b), (sum))
 #define NAME(f) f##_avx2
 #define TILE_ROWS 6
 #define EACH_ROW(do) do(0) do(1) do(2) do(3) do(4) do(5)
 #define STRIPE 8
 #include "kernels/gemm_tile.inc"
+static const sak_gemm_tiles kernel_avx2 = {2 * WIDTH, false, product_avx2, packed_count_avx2,
+                                            pack_panels_avx2, packed_product_avx2};
 
 #undef NAME
 #undef TARGET
@@ -165,18 +190,69 @@ TARGET static void pack(int64_t w, int64_t k, const sak_real *from, int64_t si, 
     do(0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11) do(12) do(13)
 #define STRIPE 16
 #include "kernels/gemm_tile.inc"
+enum { PANEL_avx512 = 2 * WIDTH };
+static const sak_gemm_tiles kernel_avx512 = {PANEL_avx512, false, product_avx512,
+                                              packed_count_avx512, pack_panels_avx512,
+                                              packed_product_avx512};
 
-sak_gemm_fn *sak_gemm_tile(sak_isa isa)
+#ifndef SAK_DOUBLE
+#undef TARGET
+#define TARGET __attribute__((target("avx512bf16,avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")))
+#include "kernels/gemm_bf16_pack.inc"
+
+#undef NAME
+#undef PER
+#undef PACK
+#undef DOT
+#undef ROUND
+#define NAME(f) f##_bf16
+#define PER 2
+#define PACK pack_pairs
+#define DOT(a, b, sum) _mm512_dpbf16_ps((sum), (__m512bh)(a), (__m512bh)(b))
+#define ROUND(n, x) (void)(n), (void)(x) /* packing has rounded */
+#include "kernels/gemm_tile.inc"
+
+/* bfloat16 by its own instruction, everything else as at the level without it. */
+static void product_mixed(const sak_product *p, bool bf16)
 {
+    (bf16 ? product_bf16 : product_avx512)(p, bf16);
+}
+
+static int64_t packed_count_mixed(int64_t n, int64_t k, bool bf16)
+{
+    return (bf16 ? packed_count_bf16 : packed_count_avx512)(n, k, bf16);
+}
+
+static void pack_mixed(int64_t from, int64_t to, const sak_product *p, bool bf16, sak_real *packed)
+{
+    (bf16 ? pack_panels_bf16 : pack_panels_avx512)(from, to, p, bf16, packed);
+}
+
+static void packed_product_mixed(const sak_product *p, bool bf16, int64_t panel,
+                                 const sak_real *packed, int64_t packed_n)
+{
+    (bf16 ? packed_product_bf16 : packed_product_avx512)(p, bf16, panel, packed, packed_n);
+}
+
+static const sak_gemm_tiles kernel_mixed = {PANEL_avx512, true, product_mixed, packed_count_mixed,
+                                             pack_mixed, packed_product_mixed};
+#endif
+
+const sak_gemm_tiles *sak_gemm_tiles_of(sak_isa isa)
+{
+#ifndef SAK_DOUBLE
+    if (isa == SAK_ISA_AVX512 && __builtin_cpu_supports("avx512bf16"))
+        return &kernel_mixed;
+#endif
     switch (isa) {
-    case SAK_ISA_AVX512: return product_avx512;
-    case SAK_ISA_AVX2: return product_avx2;
+    case SAK_ISA_AVX512: return &kernel_avx512;
+    case SAK_ISA_AVX2: return &kernel_avx2;
     default: return NULL;
     }
 }
 
 #else
-sak_gemm_fn *sak_gemm_tile(sak_isa isa)
+const sak_gemm_tiles *sak_gemm_tiles_of(sak_isa isa)
 {
     (void)isa;
     return NULL;
