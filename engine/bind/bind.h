@@ -17,6 +17,8 @@ typedef struct sak_job {
     bool quiet, json, csv;
     bool tty;                    /* stderr is a terminal: live progress line */
     const char *out;             /* -o FILE or folder, NULL = default */
+    int stage;                   /* 0 = not given */
+    const char *dtype;           /* NULL = not given */
     int argc;
     char **argv;                 /* the command line as typed, for provenance */
 } sak_job;

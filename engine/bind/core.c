@@ -120,6 +120,7 @@ int luaopen_sak_core(lua_State *L)
     sak_open_tensor(L);
     sak_open_graph(L);
     sak_open_params(L);
+    sak_open_export(L);
     sak_open_train(L);
     sak_open_data(L);
     sak_open_meter(L);

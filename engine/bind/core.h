@@ -42,6 +42,11 @@ double sak_opt_number(lua_State *L, int i, const char *key, double def);
 bool sak_opt_bool(lua_State *L, int i, const char *key, bool def);
 const char *sak_opt_text(lua_State *L, int i, const char *key, const char *def);
 
+/* {key = value} at index i as key, value, …, NULL, sorted by key; empty unless a table.  Borrowed from
+ * the table. */
+enum { SAK_META_MAX = 33 };
+void sak_to_meta(lua_State *L, int i, const char *out[SAK_META_MAX]);
+
 sak_lgraph *sak_to_graph(lua_State *L, int i);
 sak_ltensor *sak_to_tensor(lua_State *L, int i);
 sak_params *sak_to_params(lua_State *L, int i);
@@ -56,6 +61,7 @@ int sak_graph_op_method(lua_State *L);
 void sak_open_tensor(lua_State *L);
 void sak_open_graph(lua_State *L);
 void sak_open_params(lua_State *L);
+void sak_open_export(lua_State *L);
 void sak_open_train(lua_State *L);
 void sak_open_data(lua_State *L);
 void sak_open_meter(lua_State *L);

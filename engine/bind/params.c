@@ -153,21 +153,30 @@ static int by_key(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+void sak_to_meta(lua_State *L, int i, const char *out[SAK_META_MAX])
+{
+    int n = 0;
+    memset(out, 0, sizeof *out * SAK_META_MAX);
+    if (!lua_istable(L, i))
+        return;
+    lua_pushnil(L);
+    while (lua_next(L, i)) {
+        if (n + 2 >= SAK_META_MAX)
+            luaL_error(L, "metadata has more than %d entries", SAK_META_MAX / 2);
+        out[n++] = luaL_checkstring(L, -2);
+        out[n++] = luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+    qsort(out, (size_t)n / 2, sizeof *out * 2, by_key); /* Lua's order is random */
+}
+
 static int p_save(lua_State *L)
 {
     const sak_params *p = sak_to_params(L, 1);
     const char *path = luaL_checkstring(L, 2);
-    const char *meta[33] = {0};
-    int n_meta = 0, n = 0;
-    if (lua_istable(L, 3)) {
-        lua_pushnil(L);
-        while (lua_next(L, 3) && n_meta < 32) {
-            meta[n_meta++] = luaL_checkstring(L, -2);
-            meta[n_meta++] = luaL_checkstring(L, -1);
-            lua_pop(L, 1);
-        }
-        qsort(meta, (size_t)n_meta / 2, sizeof *meta * 2, by_key); /* Lua's order is random */
-    }
+    const char *meta[SAK_META_MAX];
+    sak_to_meta(L, 3, meta);
+    int n = 0;
     sak_st_source *list = calloc((size_t)p->n + 1, sizeof *list);
     if (!list)
         return luaL_error(L, "out of memory while saving %s", path);
@@ -176,7 +185,7 @@ static int p_save(lua_State *L)
             list[n++] = (sak_st_source){p->list[i].name, SAK_ST_F32, p->list[i].shape,
                                         p->value + p->list[i].offset};
     sak_error err;
-    const sak_status st = sak_safetensors_write(path, list, n, n_meta ? meta : NULL, false, &err);
+    const sak_status st = sak_safetensors_write(path, list, n, meta, false, &err);
     free(list);
     return st == SAK_OK ? 0 : sak_raise(L, &err);
 }

@@ -96,7 +96,7 @@ static void push_job(lua_State *L, const sak_job *job)
     lua_setfield(L, -2, "argv");
     const struct {
         const char *key, *text;
-    } texts[] = {{"verb", job->verb}, {"db", job->db}, {"out", job->out}};
+    } texts[] = {{"verb", job->verb}, {"db", job->db}, {"out", job->out}, {"dtype", job->dtype}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         lua_pushstring(L, texts[i].text);
         lua_setfield(L, -2, texts[i].key);
@@ -111,6 +111,8 @@ static void push_job(lua_State *L, const sak_job *job)
     }
     lua_pushinteger(L, job->threads);
     lua_setfield(L, -2, "threads");
+    lua_pushinteger(L, job->stage);
+    lua_setfield(L, -2, "stage");
 }
 
 static int dispatch(lua_State *L)

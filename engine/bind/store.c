@@ -143,6 +143,16 @@ static int s_query(lua_State *L)
     return st == SAK_OK ? 1 : sak_raise(L, &err);
 }
 
+/* store:find(what) -> id of the run: an id, @last, @last-N, a unique prefix of a uid, or a name. */
+static int s_find(lua_State *L)
+{
+    int64_t id = 0;
+    sak_error err;
+    SAK_CHECK(L, &err, sak_store_find_run(to_store(L, 1), luaL_checkstring(L, 2), &id, &err));
+    lua_pushinteger(L, id);
+    return 1;
+}
+
 static int r_id(lua_State *L)
 {
     const sak_run *r = sak_to_run(L, 1);
@@ -270,7 +280,7 @@ static int r_gc(lua_State *L)
 void sak_open_store(lua_State *L)
 {
     static const luaL_Reg store[] = {
-        {"begin", s_begin}, {"query", s_query}, {"close", s_close}, {NULL, NULL}};
+        {"begin", s_begin}, {"query", s_query}, {"find", s_find}, {"close", s_close}, {NULL, NULL}};
     static const luaL_Reg run[] = {
         {"id", r_id},       {"log", r_log},           {"describe", r_describe}, {"param", r_param},
         {"tag", r_tag},     {"event", r_event},       {"artifact", r_artifact}, {"tick", r_tick},

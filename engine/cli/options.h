@@ -19,8 +19,8 @@ typedef struct sak_options {
     int n_args;
     const char **set; /* --set, in order; NULL-terminated */
     int n_set;
-    const char *db, *out, *metric;
-    int64_t threads, limit; /* limit: -1 when not given */
+    const char *db, *out, *metric, *dtype;
+    int64_t threads, stage, limit; /* limit: -1 when not given */
     double timeout;         /* seconds; -1 when not given */
     double level;           /* of intervals; 0 when not given */
     bool json, csv, quiet, write, help, version;

@@ -17,6 +17,8 @@ int sak_verb_lua(const sak_options *o)
         .csv = o->csv,
         .tty = isatty(STDERR_FILENO) != 0,
         .out = o->out,
+        .stage = (int)o->stage,
+        .dtype = o->dtype,
         .argc = o->argc,
         .argv = o->argv,
     };

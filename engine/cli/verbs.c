@@ -87,6 +87,19 @@ const sak_verb sak_verbs[] = {
      "\n"
      "Exit status 1 when a tensor is further off than float rounding explains.",
      sak_verb_lua},
+    {"export", "RUN FILE", 2, 2, "db stage dtype json quiet", false,
+     "take a run's student away as a safetensors file",
+     "Writes the weights that a run left to FILE under the published names (backbone.vit.*,\n"
+     "backbone.tsap.*, backbone.mor.*, heads.*; timm's for a teacher), with experiment, run and\n"
+     "configuration as metadata.  PyTorch loads it with safetensors.torch.load_file; sak starts\n"
+     "from it with student.weights = \"FILE\".\n"
+     "\n"
+     "  sak export @last student.safetensors\n"
+     "  sak export 17 stage1.safetensors --stage 1\n"
+     "  sak export three_teachers half.safetensors --dtype bf16\n"
+     "\n"
+     "f16 and bf16 round to nearest even; running statistics stay f32.",
+     sak_verb_lua},
     {"ops", "[NAME]", 0, 1, "json csv", false, "the operations a script can compute with",
      "Lists every operation with inputs, attributes and their defaults (? marks a required one),\n"
      "equation and meaning; with NAME, one of them in full.  All are functions of tensors in Lua,\n"

@@ -53,7 +53,10 @@ function check.stage(ctx, stage)
   local activations = made.graph:bytes()
   if stages.labelled(stage) then activations = activations + stages.plan_evaluation(ctx, made.params).graph:bytes() end
   local images = math.floor(ctx.data.info.count * (ctx.cfg.data.fraction or 1))
-  return { name = stage.name, kind = stage.kind, batch = stage.batch, parameters = count(made.params),
+  local start = {}
+  for i, file in ipairs(made.starts_from or {}) do start[i] = file.text end
+  return { name = stage.name, kind = stage.kind, batch = stage.batch, size = stages.size(ctx, stage),
+    starts_from = start, parameters = count(made.params),
     teachers = teachers, forward = made.graph:flops(false), flops = made.graph:flops(true),
     activation_bytes = activations, bytes = activations + state,
     iterations = stage.iterations or math.ceil(stage.epochs * math.max(images // stage.batch, 1)) }
@@ -70,7 +73,8 @@ function check.stages(ctx)
 end
 
 local function print_stage(row)
-  print(("stage %s"):format(row.name))
+  print(("stage %s, %dx%d"):format(row.name, row.size[1], row.size[2]))
+  for _, text in ipairs(row.starts_from) do print("  from " .. text) end
   for _, part in ipairs(order) do
     if row.parameters[part] then print(("  %-10s %12s parameters"):format(part, millions(row.parameters[part]))) end
   end
@@ -105,6 +109,9 @@ function check.run(job)
     return 0
   end
   print(("%s: valid (config %s)"):format(cfg.name, loaded.config_sha256:sub(1, 12)))
+  for _, t in ipairs(ctx.teachers) do
+    if t.loaded_as then print(("teacher %s: %s: %s"):format(t.name, t.source, t.loaded_as)) end
+  end
   for _, row in ipairs(rows) do print_stage(row) end
   return 0
 end

@@ -72,22 +72,6 @@ local function encoder(cx, steps, e)
   end
 end
 
---- Does an image size fit the patches?  Pixels that do not fill a patch are dropped (2.1).
-local function patches(cx, steps, size, e)
-  if type(size) ~= "table" or type(e) ~= "table" or not e.patch then
-    return
-  end
-  local h, w, p = size[1], size[2], e.patch
-  if h < p or w < p then
-    cx.problem(steps, ("an image of %dx%d is smaller than a patch of %d"):format(h, w, p))
-  elseif h % p ~= 0 or w % p ~= 0 then
-    cx.warning(steps,
-      ("%dx%d is not a multiple of the stem's patch of %d: the last %d rows and %d columns are never seen"):format(
-      h, w, p, h % p, w % p), ("%dx%d is"):format(math.max(1, (h + p // 2) // p) * p,
-      math.max(1, (w + p // 2) // p) * p))
-  end
-end
-
 local no_swin = "swin encoders are not available in this version"
 
 --- A built-in teacher's recipe decides its architecture.
@@ -213,6 +197,13 @@ local function student(cx, config)
       "remove it, or lora = false")
   end
   encoder(cx, { "student", "stem" }, s.stem)
+  if s.weights and weights then
+    cx.problem({ "student", "weights" }, "a whole student has its stem's weights with it",
+      "give student.weights or student.stem.weights")
+  elseif s.weights and not s.weights:match "^run:." and cx.files and not host.exists(s.weights) then
+    cx.problem({ "student", "weights" }, ("%s: no such file"):format(s.weights),
+      "a file, or a run's last stage: run:17, run:@last")
+  end
   local width = type(s.stem) == "table" and s.stem.width
   local adapter = list_of(s.adapter)
   if width and adapter.rank and adapter.rank > width then
@@ -333,7 +324,7 @@ function checks.experiment(cx, config)
   teachers(cx, config)
   student(cx, config)
   data(cx, { "data" }, config.data, list_of(config.student).tasks)
-  patches(cx, { "data", "size" }, list_of(config.data).size, list_of(config.student).stem)
+  stage_checks.patches(cx, { "data", "size" }, list_of(config.data).size, list_of(config.student).stem)
   stages(cx, config)
   model(cx, config)
 end

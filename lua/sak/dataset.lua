@@ -29,7 +29,7 @@ end
 ---@param seed integer
 function dataset.train_loader(data, d, stage, fields, seed, more)
   local a = stage.augment or {}
-  local size = a.size or data.size
+  local size = a.size or stage.size or data.size
   local o = { fields = fields, batch = stage.batch, seed = seed, shuffle = true, train = stage.augment ~= false,
     H = size[1], W = size[2], flip = a.flip or 0,
     scale_lo = a.scale and a.scale[1] or 1, scale_hi = a.scale and a.scale[2] or 1,

@@ -3,7 +3,7 @@
 local main = {}
 
 local modules = {
-  run = "sak.run", check = "sak.check", verify = "sak.verify",
+  run = "sak.run", check = "sak.check", verify = "sak.verify", export = "sak.export",
 }
 
 --- Exit status of an error: 2 when the input was wrong, 1 when something failed. A message that
@@ -19,7 +19,7 @@ local function handler(message)
   return { status = status_of(message), text = text }
 end
 
----@param job {verb: string, args: string[], set: string[], db: string, threads: integer, quiet: boolean, tty: boolean}
+---@param job {verb: string, args: string[], set: string[], db: string, threads: integer, quiet: boolean, tty: boolean, stage: integer, dtype: string?}
 ---@return integer exit status
 function main.dispatch(job)
   local name = modules[job.verb]

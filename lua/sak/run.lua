@@ -157,9 +157,6 @@ function run.stages(ctx, options)
       { "cls_token", "pos_embed", "reg_token", "patch_embed", "norm_pre", "blocks" })
     ctx.run:artifact(file, "weights")
   end
-  if ctx.student then
-    ctx.run:artifact(ctx:path "student.safetensors", "weights")
-  end
   if ctx.result then
     local trivial = require("sak.evaluate").trivial(ctx, ctx.data, ctx.cfg, ctx.cfg.student.tasks)
     ctx.run:sync()

@@ -273,6 +273,8 @@ lora "lora" {
 local student = family("student", { doc = "the student", single = true, flat = true })
 student "student" { doc = "Stem, adapter paths, aligners, routers and heads (sak-method.md, section 3).",
   { "stem", spec "encoder", "the encoder everything shares" },
+  { "weights", text {},
+    "file with a whole student to start from, of either stage, or a run's: run:17, run:@last" },
   { "adapter", spec("adapter", { fn = "function(x, i) -> tensor: token features after block i" }),
     "adapter of the teachers' paths", default = {} },
   { "aligner", either(choice { "auto" }, bool),
@@ -318,7 +320,7 @@ schedule "constant" { doc = "The optimiser's rate throughout." }
 
 local augment = family("augment", { doc = "augmentation", single = true, flat = true })
 augment "augment" { doc = "What happens to training images, in this order (sak-method.md, section 5).",
-  { "size", either(off, size), "size of the result, if not the data's; in pretrain stages only",
+  { "size", either(off, size), "size of the result, if not the stage's; in pretrain stages only",
     default = false },
   { "resized_crop", either(off, range { above = 0, max = 1 }),
     "crop of this share of the area, resized to the input size; instead of scale and crop",
@@ -345,10 +347,11 @@ local function stage_fields(d)
     { "schedule", spec "schedule", "learning-rate schedule", default = d.schedule },
     { "clip", either(off, number { above = 0 }),
       "largest global gradient norm; false: no limit", default = d.clip or false },
+    { "size", size, "image size of this stage, if not its data's; distill stages only" },
     { "augment", either(off, spec "augment"),
       "augmentation of training images", default = d.augment },
     { "data", spec "data",
-      "training images of this stage, if not the experiment's; of the same size" },
+      "training images of this stage, if not the experiment's" },
   }
 end
 

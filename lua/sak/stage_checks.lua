@@ -36,22 +36,49 @@ local function text_of(size)
   return ("%dx%d"):format(size[1], size[2])
 end
 
---- A stage sees images of the experiment's size; only pretraining may take smaller crops.
+--- What a labelled stage trains is scored at the experiment's image size; a distill stage may have
+--- its own, and pretraining takes smaller crops.
 local function sizes(cx, config, i, stage)
   local size = list_of(config.data).size
-  local function differs(other)
-    return size and other and (other[1] ~= size[1] or other[2] ~= size[2])
-  end
-  local function refuse(steps, other)
-    local message = "a stage has the experiment's image size in this version, %s, not %s"
-    cx.problem(steps, message:format(text_of(size), text_of(other)), ("size = { %d, %d }"):format(size[1], size[2]))
-  end
   local own, crop = list_of(stage.data).size, list_of(stage.augment).size
-  if differs(own) then
-    refuse({ "stages", i, "data", "size" }, own)
+  local function differs(other, from)
+    return from and other and (other[1] ~= from[1] or other[2] ~= from[2])
   end
-  if stage.kind ~= "pretrain" and differs(crop) then
-    refuse({ "stages", i, "augment", "size" }, crop)
+  local function refuse(key, other, message, want)
+    local steps = { "stages", i, table.unpack(key) }
+    cx.problem(steps, message:format(text_of(want), text_of(other)), ("size = { %d, %d }"):format(want[1], want[2]))
+  end
+  if labelled[stage.kind] then
+    local message = "a " .. stage.kind .. " stage has the experiment's image size, %s, on which it is scored, not %s"
+    if differs(stage.size, size) then refuse({ "size" }, stage.size, message, size) end
+    if differs(own, size) then refuse({ "data", "size" }, own, message, size) end
+  elseif stage.kind == "pretrain" then
+    local message = "a pretrain stage has the experiment's image size, %s, not %s; augment.size makes smaller crops"
+    if differs(stage.size, size) then refuse({ "size" }, stage.size, message, size) end
+    if differs(own, size) then refuse({ "data", "size" }, own, message, size) end
+  elseif stage.size or own then
+    stage_checks.patches(cx, stage.size and { "stages", i, "size" } or { "stages", i, "data", "size" },
+      stage.size or own, list_of(config.student).stem)
+  end
+  local seen = stage.size or own or size
+  if stage.kind ~= "pretrain" and differs(crop, seen) then
+    refuse({ "augment", "size" }, crop, "the stage's images are %s, not %s; give the stage's size", seen)
+  end
+end
+
+--- Does an image size fit the patches?  Pixels that do not fill a patch are dropped (2.1).
+function stage_checks.patches(cx, steps, size, e)
+  if type(size) ~= "table" or type(e) ~= "table" or not e.patch then
+    return
+  end
+  local h, w, p = size[1], size[2], e.patch
+  if h < p or w < p then
+    cx.problem(steps, ("an image of %dx%d is smaller than a patch of %d"):format(h, w, p))
+  elseif h % p ~= 0 or w % p ~= 0 then
+    cx.warning(steps,
+      ("%dx%d is not a multiple of the stem's patch of %d: the last %d rows and %d columns are never seen"):format(
+      h, w, p, h % p, w % p), ("%dx%d is"):format(math.max(1, (h + p // 2) // p) * p,
+      math.max(1, (w + p // 2) // p) * p))
   end
 end
 
@@ -121,9 +148,10 @@ local function pretraining(cx, config, i, stage)
       ("a pretrain stage trains the stem alone; model '%s' is not built"):format(config.model),
       "remove 'model'")
   end
-  if stem.weights then
-    cx.problem({ "student", "stem", "weights" },
-      "a pretrain stage starts from random weights in this version", "remove 'weights'")
+  for _, at in ipairs { { "student", "stem", "weights" }, { "student", "weights" } } do
+    if list_of(at[3] and stem or s).weights then
+      cx.problem(at, "a pretrain stage starts from random weights in this version", "remove 'weights'")
+    end
   end
   if o.kind == "dino" and stem.class_token == false then
     cx.problem({ "student", "stem", "class_token" }, "the dino objective needs a class token",

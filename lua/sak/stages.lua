@@ -2,6 +2,7 @@
 --- memory (all that `sak check` needs); `run` trains it and leaves its weights in ctx.student.
 
 local core = require "sak.core"
+local host = require "sak.host"
 local nn = require "sak.nn"
 local build = require "sak.build"
 local dataset = require "sak.dataset"
@@ -29,6 +30,12 @@ end
 ---@field fields string[]  what a batch holds
 ---@field finish fun()     allocates memory and fills constants
 
+--- Image size that a stage sees: its own, its data's or the experiment's.
+---@return integer[] {H, W}
+function stages.size(ctx, stage)
+  return stage.size or stage.data and stage.data.size or ctx.data.size
+end
+
 --- Teachers' features in a graph.
 local function teacher_maps(ctx, graph, image, later, inputs)
   local maps = {}
@@ -45,20 +52,22 @@ local function names_of(teachers)
 end
 
 --- Model, losses and outputs of one graph. o.tasks: with heads; o.stage: with losses (training).
+--- Aligners are built where the distillation loss sees them, and nowhere else.
 local function assemble(ctx, params, o)
-  local cfg = ctx.cfg
+  local cfg, stage = ctx.cfg, o.stage
+  local size = stage and stages.size(ctx, stage) or ctx.data.size
   local graph = core.graph { training = o.stage ~= nil, seed = cfg.seed }
   local later, finish = deferred()
   local inputs = {}
   local scope = nn.scope(graph, params, { inputs = inputs })
-  local image = scope:input("image", { o.batch, ctx.data.size[1], ctx.data.size[2], 3 })
-  local needs_maps = o.stage and o.stage.alpha ~= 0 and o.stage.kind ~= "probe"
-    or cfg.model == "teacher_heads" or cfg.model == "all_teachers"
+  local image = scope:input("image", { o.batch, size[1], size[2], 3 })
+  local distils = stage and stage.alpha ~= 0 and stage.kind ~= "probe"
+  local needs_maps = distils or cfg.model == "teacher_heads" or cfg.model == "all_teachers"
   local maps = needs_maps and teacher_maps(ctx, graph, image, later, inputs) or {}
   local spec = build.student(cfg, ctx.functions, ctx.teachers, ctx.data.info, o.tasks)
-  spec.training = o.stage ~= nil
+  spec.training, spec.drop_aligners = stage ~= nil, not distils
   local features, outputs, routing = build.model(cfg)(scope, image, spec, maps)
-  return { graph = graph, params = params, spec = spec, outputs = outputs, routing = routing,
+  return { graph = graph, params = params, spec = spec, size = size, outputs = outputs, routing = routing,
     features = features, maps = maps, scope = scope, terms = {}, more = {},
     finish = function() graph:allocate() finish(graph) end }
 end
@@ -72,39 +81,45 @@ end
 
 --- Distillation loss of an assembled graph.
 local function distillation(ctx, made, stage)
-  local size = ctx.data.size
-  local h, w = vit.grid(made.spec.stem, size)
+  local h, w = vit.grid(made.spec.stem, made.size)
   local order, weight = names_of(ctx.teachers)
   for name, v in pairs(stage.teachers or {}) do weight[name] = v end
   local kind = type(stage.loss) == "table" and ctx.functions[("stages[%d].loss"):format(ctx.stage_index)] or stage.loss
   return losses.distill(made.features, made.maps, order, h, w, kind, weight)
 end
 
---- Gives new parameters the values of an earlier stage, by name with or without "backbone.".
-local function carry(ctx, params)
-  local before = ctx.student
-  if not before then return end
-  local known, fresh = {}, {}
-  for _, p in ipairs(before:list()) do known[p.name] = true end
-  for _, p in ipairs(params:list()) do
-    local bare = p.name:gsub("^backbone%.", "")
-    local source = known[p.name] and p.name or known[bare] and bare
-    if source then params:copy(p.name, before, source) else fresh[#fresh + 1] = p.name end
-  end
-  if #fresh == #params:list() then error("no parameter of the stage before fits this stage", 0) end
-  ctx.run:event("info", "carried", ctx.step, ("%d parameters from the stage before, %d new"):format(
-    #params:list() - #fresh, #fresh))
+--- Goes on with what the stage before trained; position tables take this stage's grid.
+local function carry(ctx, stage, params)
+  local description = weights.carry(params, ctx.student, { where = "the stage before", any_part = true,
+    stem = ctx.cfg.student.stem, image = stages.size(ctx, stage), from_image = ctx.student_size })
+  ctx.run:event("info", "carried", ctx.step, description .. ", from the stage before")
 end
 
---- Pretrained weights of the stem, once, at the first stage.
-local function load_stem(ctx, params)
-  local path = ctx.cfg.student.stem.weights
-  if not path or ctx.student then return end
-  local prefix = params:list()[1].name:match("^backbone%.") and "backbone.vit." or "vit."
-  local file <close> = core.weights(path)
-  local stem = ctx.cfg.student.stem
-  ctx.run:event("info", "weights", ctx.step, ("stem: %s: %s"):format(path, weights.load_encoder(params, file, stem,
-    { where = path, image = ctx.data.size, prefix = prefix, source_grid = stem.grid, names = stem.names })))
+--- What the first stage starts from: files of the stem or of a whole student, held against the
+--- parameters; with `load`, loaded into them.
+---@return {path: string, text: string}[]
+local function initial(ctx, stage, params, load)
+  local s, image, said = ctx.cfg.student, stages.size(ctx, stage), {}
+  if s.weights then
+    local path = require("sak.locate").file(ctx.job.db, s.weights)
+    local file <close> = core.weights(path)
+    local o = { where = path, stem = s.stem, image = image, from_image = weights.image_of(file) }
+    local fit, description = weights.fit_student(params, file:shapes(), o)
+    if load then weights.load(fit, params, file) end
+    said[1] = { path = path, text = ("student: %s: %s"):format(path, description) }
+  elseif s.stem.weights then
+    local path, prefix = s.stem.weights, nil
+    for _, p in ipairs(params:list()) do prefix = prefix or p.name:match "^(.-vit%.)cls_token$" or p.name:match "^(.-vit%.)patch_embed" end
+    if not prefix then
+      error(("student.stem.weights: model '%s' has no stem to load %s into"):format(ctx.cfg.model, path), 0)
+    end
+    local file <close> = core.weights(path)
+    local fit, description = weights.fit_encoder(params, file, s.stem, { where = path, image = image,
+      prefix = prefix, source_grid = s.stem.grid, names = s.stem.names })
+    if load then weights.load(fit, params, file) end
+    said[1] = { path = path, text = ("stem: %s: %s"):format(path, description) }
+  end
+  return said
 end
 
 local plan = {}
@@ -166,6 +181,7 @@ function stages.plan(ctx, stage)
   local made, objective = plan[stage.kind](ctx, stage)
   made.graph:output("loss", objective)
   build.freeze(ctx.cfg, made.params, stage)
+  if ctx.stage_index == 1 then made.starts_from = initial(ctx, stage, made.params, false) end
   made.graph:plan(objective)
   return made
 end
@@ -209,13 +225,42 @@ local function scorer(ctx, params)
   end
 end
 
+--- Says what the run starts from and under whose names, and keeps it with the run.
+---@param start {path: string, text: string}[]
+local function report_weights(ctx, start)
+  local said = {}
+  for i, file in ipairs(start) do
+    said[i] = file.text
+    ctx.run:tag("weights", host.sha256_file(file.path):sub(1, 12))
+  end
+  for _, t in ipairs(ctx.teachers) do
+    if t.loaded_as then said[#said + 1] = ("teacher %s: %s: %s"):format(t.name, t.source, t.loaded_as) end
+  end
+  for _, text in ipairs(said) do
+    ctx.run:event("info", "weights", ctx.step, text)
+    ctx.note(text)
+  end
+end
+
+--- Leaves the stage's student in the run's folder: the last stage's as student.safetensors, an
+--- earlier one's as stage1.safetensors, ….
+local function save(ctx, stage)
+  local size, last = ctx.student_size, ctx.stage_index == #ctx.cfg.stages
+  local path = ctx:path(last and "student.safetensors" or ("stage%d.safetensors"):format(ctx.stage_index))
+  ctx.student:save(path, { experiment = ctx.cfg.name, stage = stage.name, image = ("%dx%d"):format(size[1], size[2]) })
+  ctx.run:artifact(path, "weights")
+end
+
 --- Trains a stage. Returns false when the user asked to stop.
 function stages.run(ctx, stage)
   local cfg, made = ctx.cfg, stages.plan(ctx, stage)
   local options = made.options or {}
-  carry(ctx, made.params)
-  load_stem(ctx, made.params)
-  if ctx.student then ctx.student:close() end
+  if ctx.student then
+    carry(ctx, stage, made.params)
+    ctx.student:close()
+  else
+    report_weights(ctx, initial(ctx, stage, made.params, true))
+  end
   made.finish()
   if options.start then options.start() end
   local data, spec = ctx.data, cfg.data
@@ -231,10 +276,11 @@ function stages.run(ctx, stage)
   if stage.kind == "pretrain" then
     ctx.encoder_params = options.export or made.params
   else
-    ctx.student = made.params
-    ctx.student:save(ctx:path "student.safetensors", { experiment = cfg.name, stage = stage.name })
+    ctx.student, ctx.student_size = made.params, stages.size(ctx, stage)
+    save(ctx, stage)
   end
   made.graph:close()
+  collectgarbage() -- teachers of this stage's image size
   if score then ctx.result = score(true) end
   return true
 end

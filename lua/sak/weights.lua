@@ -181,7 +181,7 @@ end
 ---@return string description  whose names, how many tensors
 function weights.load_encoder(params, file, c, o)
   local fit, description = weights.fit_encoder(params, file, c, o)
-  fit:load(params, file, from_file)
+  weights.load(fit, params, file)
   return description
 end
 
@@ -304,12 +304,15 @@ function weights.fit_student(params, shapes, o)
   return fit, text
 end
 
---- Starts a student from a file.
----@return string description
-function weights.load_student(params, file, o)
-  local fit, description = weights.fit_student(params, file:shapes(), o)
-  fit:load(params, file, from_file)
-  return description
+--- Loads what fit_encoder or fit_student found.
+---@param fit Fit
+function weights.load(fit, params, file) fit:load(params, file, from_file) end
+
+--- Image size that a file of ours was trained at.
+---@return integer[]?
+function weights.image_of(file)
+  local h, w = (file:meta "image" or ""):match "^(%d+)x(%d+)$"
+  return h and { math.tointeger(h), math.tointeger(w) }
 end
 
 --- Goes on with the parameters of the stage before.

@@ -233,11 +233,21 @@ test("a pretrain stage stands alone and says what it would ignore", function()
   contains(refused(small(both)), "x.lua:6:14: error: a pretrain stage stands alone: no other stage goes on with what it trains")
 end)
 
-test("a stage has the experiment's image size, and only training images of its own", function()
+test("a distill stage may have its own image size, no other stage; all have only training images of their own", function()
   local function distill(more) return ("{ sak.distill { epochs = 3, %s } }"):format(more) end
-  local other = "a stage has the experiment's image size in this version, 32x32, not 64x96"
-  says({ stages = distill "augment = { size = { 64, 96 } }" }, "6:59", other, "size = { 32, 32 }")
-  says({ stages = distill "data = sak.data.rooms { size = { 64, 96 } }" }, "6:71", other)
+  says({ stages = distill "augment = { size = { 64, 96 } }" }, "6:59",
+    "the stage's images are 32x32, not 64x96; give the stage's size", "size = { 32, 32 }")
+  loads(small { stages = distill "data = sak.data.rooms { size = { 64, 96 } }" })
+  loads(small { stages = distill "size = 48, data = sak.data.rooms { size = { 64, 96 } }" })
+  says({ stages = distill "size = 4" }, "6:43", "an image of 4x4 is smaller than a patch of 8")
+  says({ stages = distill "data = sak.data.rooms { size = 4 }" }, "6:71", "an image of 4x4 is smaller than a patch of 8")
+  contains(config.format(loads(small { stages = distill "size = { 32, 44 }" }).warnings), "32x44 is not a multiple of the stem's patch of 8")
+  local own_size = " stage has the experiment's image size, 32x32, on which it is scored, not 64x96"
+  for _, kind in ipairs { "multitask", "probe" } do
+    contains(refused(small { stages = ("{ sak.distill { epochs = 1 }, sak.%s { epochs = 3, size = { 64, 96 } } }"):format(kind) }),
+      "a " .. kind .. own_size)
+  end
+  contains(refused(small { stages = "{ sak.multitask { epochs = 3, data = sak.data.rooms { size = { 64, 96 } } } }" }), own_size)
   loads(small { stages = distill "augment = { size = 32 }, data = sak.data.rooms { size = 32, train = 9, seed = 3 }" })
   loads(small { stages = "{ sak.pretrain { epochs = 2, objective = 'dino', augment = { size = 16 } } }", teachers = "{}",
     student = "sak.student { " .. stem .. " }" })

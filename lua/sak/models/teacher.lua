@@ -136,8 +136,13 @@ end
 ---@param later fun(f: fun(graph: userdata))  registers what must be set once the graph has memory
 ---@return userdata[] maps  per level (B, h, w, C_t)
 function teacher.features(graph, image, t, later, inputs)
+  local padded = prepare(nn.scope(graph, t.params, { inputs = inputs }), image, t, later)
+  local size = padded.shape[2] .. "x" .. padded.shape[3]
+  if t.built_for and t.built_for ~= size then -- another stage's size: position tables of its own
+    t.params, t.loaded = core.params(seed_of(t.name)), false
+  end
+  t.built_for = size
   local scope = nn.scope(graph, t.params, { inputs = inputs })
-  local padded = prepare(scope, image, t, later)
   local levels, h, w = encoder_features(t.spec.kind)(scope, padded, t.spec)
   if not t.loaded then
     for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
