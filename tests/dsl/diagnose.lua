@@ -239,7 +239,7 @@ test("a distill stage may have its own image size, no other stage; all have only
     "the stage's images are 32x32, not 64x96; give the stage's size", "size = { 32, 32 }")
   loads(small { stages = distill "data = sak.data.rooms { size = { 64, 96 } }" })
   loads(small { stages = distill "size = 48, data = sak.data.rooms { size = { 64, 96 } }" })
-  says({ stages = distill "size = 4" }, "6:43", "an image of 4x4 is smaller than a patch of 8")
+  says({ stages = distill "size = 4" }, "6:47", "an image of 4x4 is smaller than a patch of 8")
   says({ stages = distill "data = sak.data.rooms { size = 4 }" }, "6:71", "an image of 4x4 is smaller than a patch of 8")
   contains(config.format(loads(small { stages = distill "size = { 32, 44 }" }).warnings), "32x44 is not a multiple of the stem's patch of 8")
   local own_size = " stage has the experiment's image size, 32x32, on which it is scored, not 64x96"
