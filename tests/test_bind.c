@@ -66,6 +66,12 @@ static void real_weights_give_the_features_of_pytorch(void **state)
     run_file("golden");
 }
 
+static void students_start_from_published_checkpoints(void **state)
+{
+    (void)state;
+    run_file("student");
+}
+
 static void pool_takes_all_usable_processors(void **state)
 {
     (void)state;
@@ -85,6 +91,7 @@ int main(void)
         cmocka_unit_test(teachers_are_what_their_files_say),
         cmocka_unit_test(published_names_land_where_they_belong),
         cmocka_unit_test(real_weights_give_the_features_of_pytorch),
+        cmocka_unit_test(students_start_from_published_checkpoints),
         cmocka_unit_test(pool_takes_all_usable_processors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
