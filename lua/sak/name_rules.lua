@@ -186,6 +186,21 @@ source "meta_sam" {
   beside = sam_beside,
 }
 
+source "radio" {
+  title = "NVIDIA RADIO",
+  marks = { { "patch_generator.embedder.weight", "blocks.0.norm1.weight" } },
+  inside = "model.",
+  rules = {
+    { "patch_generator.embedder.*", "patch_embed.proj.*" }, -- a matrix over unfolded patches
+    { "patch_generator.pos_embed", "pos_embed" },
+    { "patch_generator.cls_token.token", "reg_token" }, -- summary and register tokens, in one table
+    { "blocks.#.*", "blocks.#.*" },
+  },
+  unused = { ["final norm"] = { "norm.*" }, classifier = { "head.*" } },
+  beside = { ["input normalisation"] = { "input_conditioner.*" }, ["index of summaries"] = { "summary_idxs" },
+    ["adaptor heads"] = { "_heads.*", "_feature_projections.*", "adaptors.*" } },
+}
+
 source "openclip" {
   title = "OpenCLIP or OpenAI CLIP",
   marks = { { "conv1.weight", "class_embedding" } },

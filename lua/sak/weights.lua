@@ -93,6 +93,8 @@ local function place(fit, p, name, theirs, s, positions)
   local other_grid = #s == 4 and name == "pos_embed" and (s[2] ~= p.shape[2] or s[3] ~= p.shape[3])
   if same_shape(s, p.shape) and not other_grid then -- (1, 6, 1, C) is another grid than (1, 1, 6, C)
     fit:add("whole", p.name, theirs)
+  elseif name == "patch_embed.proj.weight" and #s == 2 and s[1] == p.shape[1] and count(s) == p.count then
+    fit:add("part", p.name, theirs, 0) -- over patches unfolded by channel, row, column: the same order
   elseif name == "pos_embed" and s[#s] == C then
     local from = #s == 4 and { s[2], s[3] } or grid_of(rows, positions.tokens, positions.source)
     if not from then return fit:differs(theirs, s, p) end

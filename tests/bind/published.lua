@@ -64,6 +64,12 @@ local function hf_embeddings()
     pair("embeddings.patch_embeddings.projection", patch, "patch_embed.proj"))
 end
 
+local hf_vit_blocks = blocks(list(hf_attention,
+  pair("encoder.layer.%.intermediate.dense", { H, C }, "blocks.%.mlp.fc1"),
+  pair("encoder.layer.%.output.dense", { C, H }, "blocks.%.mlp.fc2"),
+  pair("encoder.layer.%.layernorm_before", { C }, "blocks.%.norm1"),
+  pair("encoder.layer.%.layernorm_after", { C }, "blocks.%.norm2")))
+
 local hf_tower = blocks(list(
   pair("encoder.layers.%.layer_norm1", { C }, "blocks.%.norm1"),
   pair("encoder.layers.%.self_attn.k_proj", { C, C }, "blocks.%.attn.qkv", 2, 3),
@@ -142,12 +148,7 @@ return {
   { name = "timm DINOv2 with a gated MLP", title = "timm", spec = { layer_scale = true, act = "swiglu" },
     rows = gated_dinov2("fc1", "fc2") },
   { name = "Hugging Face ViT", title = "Hugging Face ViT", spec = {}, rows = prefixed("vit.", list(hf_embeddings(),
-    blocks(list(hf_attention,
-      pair("encoder.layer.%.intermediate.dense", { H, C }, "blocks.%.mlp.fc1"),
-      pair("encoder.layer.%.output.dense", { C, H }, "blocks.%.mlp.fc2"),
-      pair("encoder.layer.%.layernorm_before", { C }, "blocks.%.norm1"),
-      pair("encoder.layer.%.layernorm_after", { C }, "blocks.%.norm2"))),
-    pair("layernorm", { C }), pair("pooler.dense", { C, C }))), more = list(pair("classifier", { 10, C })) },
+    hf_vit_blocks, pair("layernorm", { C }), pair("pooler.dense", { C, C }))), more = list(pair("classifier", { 10, C })) },
   { name = "Hugging Face DINOv2 with registers", title = "Hugging Face DINOv2", spec = dino_spec,
     rows = list(hf_embeddings(), { "embeddings.register_tokens", { 1, 2, C }, "reg_token" },
       { "embeddings.mask_token", { 1, C } },
@@ -206,6 +207,17 @@ return {
     rows = list(prefixed("teacher.backbone.", chunked(dinov2)), { "teacher.dino_head.mlp.0.weight", { 4, C } }) },
   { name = "Meta DINOv2 giant", title = "Meta DINOv2", spec = { layer_scale = true, act = "swiglu" },
     rows = list(gated_dinov2("w12", "w3"), { "mask_token", { 1, C } }, pair("norm", { C })) },
+  { name = "NVIDIA RADIO, as Hugging Face holds it", title = "NVIDIA RADIO",
+    spec = { class_token = false, registers = 3, patch_bias = false }, rows = list(
+      prefixed("radio_model.model.", list(
+        { "patch_generator.embedder.weight", { C, 3 * P * P }, "patch_embed.proj.weight" },
+        { "patch_generator.pos_embed", { 1, 4, C }, "pos_embed" },
+        { "patch_generator.cls_token.token", { 3, C }, "reg_token" }, timm_blocks, pair("norm", { C }))),
+      { "radio_model.input_conditioner.norm_mean", { 3, 1, 1 } }, { "radio_model.input_conditioner.norm_std", { 3, 1, 1 } },
+      { "radio_model.summary_idxs", { 3 } }) },
+  { name = "Theia", title = "Hugging Face ViT", spec = {}, rows = list(
+    prefixed("backbone.model.", list(hf_embeddings(), hf_vit_blocks, pair("layernorm", { C }), pair("pooler.dense", { C, C }))),
+    { "translator.backbone_adapter.adapter.0.weight", { C, C } }, { "translator.translator_heads.sam.0.weight", { C, C } }) },
   { name = "Meta SAM, whole", title = "Meta SAM", spec = { kind = "sam" }, rows = list(prefixed("image_encoder.", list(
       { "pos_embed", { 1, 2, 2, C }, "pos_embed" }, pair("patch_embed.proj", patch, "patch_embed.proj"),
       sam_block("blocks.%.", "norm"), { "neck.0.weight", { 4, C, 1, 1 } }, pair("neck.1", { 4 }))),
