@@ -70,6 +70,7 @@ void sak_open_compare(lua_State *L);
 void sak_open_progress(lua_State *L);
 void sak_open_sheet(lua_State *L);
 void sak_open_process(lua_State *L);
+void sak_open_bench(lua_State *L);
 
 int luaopen_sak_core(lua_State *L);
 

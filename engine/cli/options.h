@@ -21,9 +21,11 @@ typedef struct sak_options {
     int n_set;
     const char *db, *out, *metric, *dtype;
     int64_t threads, stage, limit; /* limit: -1 when not given */
+    const char *precision;
+    int64_t steps; /* 0 when not given */
     double timeout;         /* seconds; -1 when not given */
     double level;           /* of intervals; 0 when not given */
-    bool json, csv, quiet, write, help, version;
+    bool json, csv, quiet, write, profile, help, version;
     uint32_t given; /* bit i: row i of sak_option_specs was given */
 } sak_options;
 

@@ -117,6 +117,30 @@ const sak_verb sak_verbs[] = {
      "  sak doctor\n"
      "  sak doctor --threads 1",
      sak_verb_doctor},
+    {"bench", "[CASE...]", 0, -1, "threads steps precision set profile json", false,
+     "how fast this machine trains the reference workloads",
+     "Times training steps (forward, backward, update) of random models on synthetic inputs, each\n"
+     "case in a process of its own, and prints step time, GFLOP/s, the fraction of a peak it\n"
+     "measures beside it, peak memory, and where the time goes.  FLOPs are counted as published\n"
+     "models compute, so that programs compare; what is executed is printed too.\n"
+     "\n"
+     "  s1_full            stage 1, ViT-S student, three ViT-B teachers, 224x224, batch 8\n"
+     "  s1_precomputed     the same, the teachers' features given\n"
+     "  s2_nyud            stage 2, ViT-B student, 448x576, batch 2, four tasks, MoR\n"
+     "  proxy              small: width 192, depth 12, 64x64, batch 32, three teachers\n"
+     "  proxy_precomputed  the same, the teachers' features given\n"
+     "\n"
+     "These five run without CASE.  Others:\n"
+     "\n"
+     "  kernels            matrix products by shape: our own tiles against BLIS\n"
+     "  start              how long the program takes to begin\n"
+     "  tiny_stage1, tiny_stage2         both stages in milliseconds, for tests\n"
+     "\n"
+     "  sak bench proxy proxy_precomputed --steps 30\n"
+     "  sak bench s1_full --threads 1 --profile\n"
+     "  sak bench proxy --set student.adapter.down_ratio=8\n"
+     "  sak bench --json | jq '.cases[] | {case, step_s, gflops}'",
+     sak_verb_bench},
     {"completion", "SHELL", 1, 1, "", false, "completion for bash",
      "Prints a completion script.  In ~/.bashrc:\n"
      "\n"

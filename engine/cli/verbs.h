@@ -27,6 +27,7 @@ int sak_verb_compare(const sak_options *o);
 int sak_verb_sql(const sak_options *o);
 int sak_verb_ops(const sak_options *o);
 int sak_verb_doctor(const sak_options *o);
+int sak_verb_bench(const sak_options *o);
 int sak_verb_help(const sak_options *o);
 int sak_verb_completion(const sak_options *o);
 

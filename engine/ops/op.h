@@ -138,6 +138,8 @@ extern const sak_op sak_ops_elementwise[], sak_ops_reduce[], sak_ops_layout[], s
 /* All rows: i = 0, 1, … until NULL. */
 const sak_op *sak_op_at(int i);
 const sak_op *sak_op_find(const char *name);
+/* Name of the file that an op's row stands in: "linear", "norm" …; NULL when there is no such op. */
+const char *sak_op_family(const char *name);
 /* Index of an attribute in the row's list, or -1. */
 int sak_op_attr(const sak_op *op, const char *name);
 /* Fills attrs with the row's defaults. */

@@ -3,18 +3,34 @@
 
 #include "ops/op.h"
 
-static const sak_op *const families[] = {
-    sak_ops_elementwise, sak_ops_reduce,    sak_ops_layout, sak_ops_norm, sak_ops_linear,
-    sak_ops_attention,   sak_ops_conv,      sak_ops_resize, sak_ops_mix,  sak_ops_loss,
-    sak_ops_distill,     sak_ops_random,
+static const struct {
+    const char *name;
+    const sak_op *ops;
+} families[] = {
+    {"elementwise", sak_ops_elementwise}, {"reduce", sak_ops_reduce},
+    {"layout", sak_ops_layout},           {"norm", sak_ops_norm},
+    {"linear", sak_ops_linear},           {"attention", sak_ops_attention},
+    {"conv", sak_ops_conv},               {"resize", sak_ops_resize},
+    {"mix", sak_ops_mix},                 {"loss", sak_ops_loss},
+    {"distill", sak_ops_distill},         {"random", sak_ops_random},
 };
+enum { FAMILIES = sizeof families / sizeof *families };
 
 const sak_op *sak_op_at(int i)
 {
-    for (size_t f = 0; f < sizeof families / sizeof *families; f++)
-        for (const sak_op *op = families[f]; op->name; op++)
+    for (int f = 0; f < FAMILIES; f++)
+        for (const sak_op *op = families[f].ops; op->name; op++)
             if (i-- == 0)
                 return op;
+    return NULL;
+}
+
+const char *sak_op_family(const char *name)
+{
+    for (int f = 0; f < FAMILIES; f++)
+        for (const sak_op *op = families[f].ops; op->name; op++)
+            if (strcmp(op->name, name) == 0)
+                return families[f].name;
     return NULL;
 }
 

@@ -4,6 +4,7 @@ local main = {}
 
 local modules = {
   run = "sak.run", check = "sak.check", verify = "sak.verify", export = "sak.export",
+  bench = "sak.bench",
 }
 
 --- Exit status of an error: 2 when the input was wrong, 1 when something failed. A message that

@@ -36,10 +36,21 @@ function stages.size(ctx, stage)
   return stage.size or stage.data and stage.data.size or ctx.data.size
 end
 
---- Teachers' features in a graph.
+--- Teachers' features in a graph. A teacher with a grid but without parameters gives them as inputs
+--- teacher/<name>/level<k>, each (B, h, w, C_t).
 local function teacher_maps(ctx, graph, image, later, inputs)
-  local maps = {}
-  for _, t in ipairs(ctx.teachers) do maps[t.name] = teacher.features(graph, image, t, later, inputs) end
+  local maps, batch = {}, image.shape[1]
+  for _, t in ipairs(ctx.teachers) do
+    if t.params then
+      maps[t.name] = teacher.features(graph, image, t, later, inputs)
+    else
+      maps[t.name] = {}
+      for level = 1, t.levels do
+        maps[t.name][level] = graph:input(("teacher/%s/level%d"):format(t.name, level),
+          { batch, t.grid[1], t.grid[2], t.width })
+      end
+    end
+  end
   return maps
 end
 

@@ -22,7 +22,8 @@ local function iterations_of(stage, loader)
   return n, per_epoch
 end
 
-local function optimiser(params, o)
+---@param o table  resolved optimiser
+function train.optimiser(params, o)
   local betas = o.betas or { 0.9, 0.999 }
   return core.optim(params, { kind = o.kind, weight_decay = o.weight_decay, beta1 = betas[1],
     beta2 = betas[2], eps = o.eps, momentum = o.momentum })
@@ -57,7 +58,7 @@ function train.run(ctx, loop)
   local stage, run, graph = loop.stage, ctx.run, loop.graph
   local iterations, per_epoch = iterations_of(stage, loop.loader)
   local rate = schedules.make(stage.schedule, stage.optim.lr, { iterations = iterations, batches_per_epoch = per_epoch })
-  local optim = optimiser(loop.params, stage.optim)
+  local optim = train.optimiser(loop.params, stage.optim)
   local progress <close> = core.progress(iterations, loop.name,
     { per_step = stage.batch, unit = "images", tty = ctx.job.tty, quiet = ctx.job.quiet })
   local start, flops = core.clock(), graph:flops(true)
