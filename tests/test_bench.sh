@@ -48,7 +48,7 @@ awk "BEGIN { exit !($large > 2 * $small) }" || fail "peak memory: width 512 $lar
 
 # for people
 "$sak" bench tiny_stage2 --steps 1 --profile > "$tmp/text"
-for words in 'GFLOP/s' 'of the peak measured beside it' 'MB peak' 'attention backward' 'optimiser'; do
+for words in 'GFLOP/s' 'of the peak measured beside it' 'MB peak' 'attention backward' '  time  '; do
     grep -q -- "$words" "$tmp/text" || fail "no '$words' in $(cat "$tmp/text")"
 done
 "$sak" bench start > "$tmp/text"
