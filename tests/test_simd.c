@@ -102,7 +102,13 @@ static void call_rest(const sak_simd *t, int64_t n, int which, arrays *p)
     case 13:
         t->affine(n, (sak_real)0.37, (sak_real)-2, p->a, p->out);
         break;
-    case 14:
+    case 14: {
+        const int64_t at[] = {2 * ROOM, 0, ROOM}; /* of a, b, c */
+        t->mix(n, acc ? 3 : 2, (const sak_real[]){(sak_real)0.37, (sak_real)-1.3, (sak_real)2.1}, at,
+               (const sak_real *)p, p->out, acc);
+        break;
+    }
+    case 15:
         t->clamp(n, (sak_real)-0.5, (sak_real)1.5, p->a, p->out);
         break;
     default:
@@ -166,7 +172,7 @@ static void every_level_gives_the_same_bits(void **state)
     compare_levels(call_unary_grad, 2 * SAK_UNARY_COUNT, "unary_grad");
     compare_levels(call_binary, 4 * SAK_BINARY_COUNT, "binary");
     compare_levels(call_in_place, SAK_UNARY_COUNT + SAK_BINARY_COUNT, "in place");
-    compare_levels(call_rest, 32, "kernel");
+    compare_levels(call_rest, 34, "kernel");
 }
 
 static void an_element_does_not_depend_on_its_place(void **state)
@@ -361,6 +367,11 @@ static void rows_agree_with_double(void **state)
         for (int64_t i = 0; i < n; i++)
             near_to("softmax_grad", n, i, (double)p.d[i],
                     2 * (double)p.out[i] * ((double)p.b[i] - dot_sm), 3e-6);
+        memcpy(p.out, p.c, sizeof p.c);
+        t->mix(n, 2, (const sak_real[]){2, -3}, (const int64_t[]){ROOM, 0}, (sak_real *)&p, p.out, true);
+        for (int64_t i = 0; i < n; i++)
+            near_to("mix", n, i, (double)p.out[i],
+                    (double)p.c[i] + 2 * (double)p.b[i] - 3 * (double)p.a[i], 2e-6);
         mean = sum / (double)n;
         for (int64_t i = 0; i < n; i++)
             var += ((double)p.a[i] - mean) * ((double)p.a[i] - mean) / (double)n;

@@ -18,7 +18,7 @@ static double keys_cubic(double x, double a)
     return 0;
 }
 
-static int64_t most_taps(int64_t n_in, int64_t n_out, sak_resize_mode mode)
+int64_t sak_resize_most_taps(int64_t n_in, int64_t n_out, sak_resize_mode mode)
 {
     const double s = (double)n_in / (double)n_out;
     const int64_t wide = 4 * (int64_t)ceil(s < 1 ? 1 : s) + 2;
@@ -40,7 +40,7 @@ int64_t sak_resize_taps_bytes(int64_t n_in, int64_t n_out, sak_resize_mode mode)
 {
     const int64_t n = n_in > n_out ? n_in : n_out;
     return (2 * n + 1) * (int64_t)sizeof(int64_t) +
-           n_out * most_taps(n_in, n_out, mode) * (int64_t)sizeof(sak_real);
+           n_out * sak_resize_most_taps(n_in, n_out, mode) * (int64_t)sizeof(sak_real);
 }
 
 /* Tables lie in one block: first[n], at[n + 1], weight[]. */
@@ -111,7 +111,7 @@ sak_taps sak_resize_taps(int64_t n_in, int64_t n_out, sak_resize_mode mode, void
         } else {
             count = antialias(i, n_in, s, &t.first[i], w);
         }
-        assert(count >= 1 && count <= most_taps(n_in, n_out, mode));
+        assert(count >= 1 && count <= sak_resize_most_taps(n_in, n_out, mode));
         t.at[i + 1] = t.at[i] + count;
     }
     return (sak_taps){n_out, t.first, t.at, t.weight};

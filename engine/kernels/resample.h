@@ -31,6 +31,8 @@ typedef struct sak_taps {
     const sak_real *weight;
 } sak_taps;
 
+/* The most source elements that one target reads. */
+int64_t sak_resize_most_taps(int64_t n_in, int64_t n_out, sak_resize_mode mode);
 /* Bytes of memory (8-byte aligned) for the table of n_in to n_out and for its transpose. */
 int64_t sak_resize_taps_bytes(int64_t n_in, int64_t n_out, sak_resize_mode mode);
 /* Builds the table in mem. */

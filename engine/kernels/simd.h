@@ -53,6 +53,9 @@ typedef struct sak_simd {
     void (*add)(int64_t n, const sak_real *a, const sak_real *b, sak_real *y);
     void (*axpy)(int64_t n, sak_real alpha, const sak_real *x, sak_real *y); /* y += alpha x */
     void (*scale)(int64_t n, sak_real alpha, const sak_real *x, sak_real *y, bool acc);
+    /* y[i] = (y[i] +) sum_t w[t] x[at[t] + i], t < count, in order of t */
+    void (*mix)(int64_t n, int64_t count, const sak_real *w, const int64_t *at, const sak_real *x,
+                sak_real *y, bool acc);
     sak_real (*sum)(int64_t n, const sak_real *x);
     sak_real (*dot)(int64_t n, const sak_real *x, const sak_real *y);
     sak_real (*max)(int64_t n, const sak_real *x);
