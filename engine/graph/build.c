@@ -1,4 +1,5 @@
 /* Building the graph: nodes in creation order, shapes inferred as they come. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +7,9 @@
 
 void sak_graph_open(sak_graph *g, bool training, uint64_t seed)
 {
+    const char *asked = getenv("SAK_REWRITE");
     *g = (sak_graph){.training = training, .seed = seed, .loss = -1};
+    g->rewrite = !asked || strcmp(asked, "off") != 0;
 }
 
 void sak_graph_close(sak_graph *g)
@@ -16,6 +19,7 @@ void sak_graph_close(sak_graph *g)
     sak_free(g->each);
     free(g->op_seconds);
     free(g->call);
+    free(g->order);
     free(g->node);
     sak_arena_close(&g->arena);
     *g = (sak_graph){0};
@@ -92,31 +96,56 @@ static sak_status separate(sak_graph *g, int n, const int *in, int *own, sak_err
     return SAK_OK;
 }
 
-sak_status sak_graph_op(sak_graph *g, const sak_op *op, const sak_attrs *attr, int n, const int *in,
-                        int *out, sak_error *err)
+/* Checks an operation's inputs and infers its shape; own gets the nodes it will read. */
+static sak_status infer(sak_graph *g, const sak_op *op, const sak_attrs *attr, int n, const int *in,
+                        sak_opshape *s, int *own, sak_error *err)
 {
     const int max = op->max_in ? op->max_in : op->n_in;
     if (n < op->n_in || n > max)
         return SAK_FAIL(err, SAK_EINVAL, "%s takes %s (%d to %d tensors), got %d", op->name,
                         op->inputs, op->n_in, max, n);
-    sak_opshape s = {.op = op, .attr = attr, .n_in = n, .training = g->training};
-    int own[SAK_MAX_IN];
+    *s = (sak_opshape){.op = op, .attr = attr, .n_in = n, .training = g->training};
     SAK_TRY(separate(g, n, in, own, err));
     for (int i = 0; i < n; i++)
-        s.x[i] = g->node[own[i]]->s.y;
+        s->x[i] = g->node[own[i]]->s.y;
     sak_error why = {0};
-    if (op->shape(&s, &why) != SAK_OK)
+    if (op->shape(s, &why) != SAK_OK)
         return SAK_FAIL(err, why.code, "%s%s%s",
                         strncmp(why.msg, op->name, strlen(op->name)) ? op->name : "",
                         strncmp(why.msg, op->name, strlen(op->name)) ? ": " : "", why.msg);
-    SAK_TRY(add(g, SAK_NODE_OP, out, err));
-    sak_node *node = g->node[*out];
+    return SAK_OK;
+}
+
+static void become(sak_node *node, const sak_opshape *s, const sak_attrs *attr, const int *in)
+{
     node->attr = *attr;
-    node->s = s;
+    node->s = *s;
     node->s.attr = &node->attr;
-    memcpy(node->in, own, (size_t)n * sizeof *own);
+    memcpy(node->in, in, (size_t)s->n_in * sizeof *in);
+}
+
+sak_status sak_graph_op(sak_graph *g, const sak_op *op, const sak_attrs *attr, int n, const int *in,
+                        int *out, sak_error *err)
+{
+    sak_opshape s;
+    int own[SAK_MAX_IN];
+    SAK_TRY(infer(g, op, attr, n, in, &s, own, err));
+    SAK_TRY(add(g, SAK_NODE_OP, out, err));
+    become(g->node[*out], &s, attr, own);
     if (op->view)
-        node->root = g->node[own[0]]->root;
+        g->node[*out]->root = g->node[own[0]]->root;
+    return SAK_OK;
+}
+
+sak_status sak_graph_replace(sak_graph *g, int node, const sak_op *op, const sak_attrs *attr, int n,
+                             const int *in, sak_error *err)
+{
+    sak_opshape s;
+    int own[SAK_MAX_IN];
+    SAK_TRY(infer(g, op, attr, n, in, &s, own, err));
+    assert(!op->view && !g->node[node]->s.op->view &&
+           sak_shape_equal(&s.y, &g->node[node]->s.y));
+    become(g->node[node], &s, attr, own);
     return SAK_OK;
 }
 

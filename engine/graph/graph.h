@@ -23,6 +23,7 @@ typedef struct sak_node {
     bool output;     /* readable after a run */
     bool live;       /* some output or the loss depends on it */
     bool needs_grad; /* a trainable parameter lies below and the loss above */
+    int time;        /* place in execution order, once planned */
     int root;        /* views: the node that owns the memory; else itself */
     int grad_root;   /* likewise for the gradient */
     int64_t value_at, save_at, grad_at; /* offsets into the activation slab, -1 = none */
@@ -37,12 +38,15 @@ typedef struct sak_call {
 
 typedef struct sak_graph {
     bool training, closed;
+    bool rewrite; /* replace patterns by cheaper forms of the same function (rewrite.h) */
     uint64_t seed;
     sak_arena arena;
     sak_node **node;
     int n, cap;
     int loss; /* node, or -1 */
+    double plain_flops[2]; /* of the graph as built: forward; with backward */
     /* the plan */
+    int *order; /* nodes in execution order: every node after its inputs */
     sak_call *call;
     int n_calls, first_backward;
     int64_t activation_count, shared_count, each_count; /* elements */
@@ -51,6 +55,8 @@ typedef struct sak_graph {
     bool profiling;
 } sak_graph;
 
+/* Rewriting is on, unless SAK_REWRITE=off in the environment; set g->rewrite to change it before
+ * planning.  The forms differ in rounding. */
 void sak_graph_open(sak_graph *g, bool training, uint64_t seed);
 void sak_graph_close(sak_graph *g);
 
@@ -63,7 +69,12 @@ sak_status sak_graph_op(sak_graph *g, const sak_op *op, const sak_attrs *attr, i
 /* Names a node so that it can be read after a run. */
 sak_status sak_graph_output(sak_graph *g, const char *name, int node, sak_error *err);
 
-/* Ends building: prunes, differentiates `loss` (a (1) node, or -1 for inference) and plans memory.
+/* Makes an operation's node another operation on other inputs with a result of the same shape: who
+ * reads it sees no difference. */
+sak_status sak_graph_replace(sak_graph *g, int node, const sak_op *op, const sak_attrs *attr, int n,
+                             const int *in, sak_error *err);
+
+/* Ends building: rewrites, prunes, differentiates `loss` (a (1) node, or -1 for inference) and plans memory.
  * Allocates nothing yet, so that `check` can print the peak. */
 sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err);
 /* Allocates the slabs and the parameters' values (and gradients when training). */
@@ -77,7 +88,7 @@ void sak_graph_backward(sak_graph *g, uint64_t step);
 /* Looking in. */
 int sak_graph_find(const sak_graph *g, const char *name); /* input or output; -1 if absent */
 sak_real *sak_graph_value(const sak_graph *g, int node);
-double sak_graph_flops(const sak_graph *g, bool with_backward);
+double sak_graph_flops(const sak_graph *g, bool with_backward); /* as executed */
 size_t sak_graph_bytes(const sak_graph *g, int threads); /* activations + scratch */
 void sak_graph_dump(const sak_graph *g, FILE *out);      /* one line a node, for people */
 

@@ -1,12 +1,13 @@
-/* Planning: which nodes live, which need gradients, in what order calls run, and where every value
- * and gradient lies in the activation slab.
+/* Planning: in what order calls run, and where every value and gradient lies in the activation
+ * slab.
  *
- * Time: node i runs forward at time i and backward at time 2n - 1 - i.  A buffer lives from its
+ * Time: the node at place t of the order runs forward at time t and backward at time 2n - 1 - t.  A buffer lives from its
  * first writer to its last reader; buffers whose lives overlap get disjoint ranges. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "graph/graph.h"
+#include "graph/mark.h"
+#include "graph/rewrite.h"
 
 enum { ALIGN_COUNT = SAK_ALIGN / 4 };
 
@@ -26,55 +27,6 @@ typedef struct plan {
     int n_items;
 } plan;
 
-static bool wants(const sak_graph *g, const sak_node *node, int k)
-{
-    return g->node[node->in[k]]->needs_grad && !(node->s.op->no_grad >> k & 1);
-}
-
-static void mark_live(sak_graph *g)
-{
-    for (int i = g->n - 1; i >= 0; i--) {
-        sak_node *node = g->node[i];
-        node->live = node->live || node->output || i == g->loss;
-        if (!node->live || node->kind != SAK_NODE_OP)
-            continue;
-        for (int k = 0; k < node->s.n_in; k++)
-            g->node[node->in[k]]->live = true;
-    }
-}
-
-/* A node needs a gradient when a trainable parameter lies below it and the loss above it. */
-static void mark_gradients(sak_graph *g)
-{
-    if (g->loss < 0)
-        return;
-    for (int i = 0; i < g->n; i++) {
-        sak_node *node = g->node[i];
-        if (node->kind == SAK_NODE_PARAM) {
-            node->needs_grad = node->params->list[node->param].trainable;
-        } else if (node->kind == SAK_NODE_OP && (node->s.op->backward || node->s.op->view)) {
-            for (int k = 0; k < node->s.n_in; k++)
-                node->needs_grad = node->needs_grad || wants(g, node, k);
-        }
-    }
-    bool *above = calloc((size_t)g->n, sizeof *above);
-    if (!above)
-        return; /* every gradient is kept: more work, same result */
-    above[g->loss] = true;
-    for (int i = g->loss; i >= 0; i--) {
-        sak_node *node = g->node[i];
-        node->needs_grad = node->needs_grad && above[i];
-        if (!node->needs_grad || node->kind != SAK_NODE_OP)
-            continue;
-        for (int k = 0; k < node->s.n_in; k++)
-            if (wants(g, node, k))
-                above[node->in[k]] = true;
-    }
-    for (int i = g->loss + 1; i < g->n; i++)
-        g->node[i]->needs_grad = false;
-    free(above);
-}
-
 static bool runs_backward(const sak_node *node)
 {
     return node->kind == SAK_NODE_OP && node->live && node->needs_grad;
@@ -89,10 +41,11 @@ static void share_gradients(plan *p)
         if (!runs_backward(node))
             continue;
         for (int k = 0; k < node->s.n_in; k++)
-            if (wants(g, node, k))
+            if (sak_graph_wants(g, node, k))
                 p->contributions[node->in[k]]++;
     }
-    for (int i = 0; i < g->n; i++) {
+    for (int t = 0; t < g->n; t++) {
+        const int i = g->order[t];
         sak_node *node = g->node[i];
         if (runs_backward(node) && node->s.op->view && i != g->loss &&
             p->contributions[node->in[0]] == 1)
@@ -106,13 +59,15 @@ static sak_status list_calls(plan *p, sak_error *err)
     g->call = calloc((size_t)g->n * 2 + 1, sizeof *g->call);
     if (!g->call)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
-    for (int i = 0; i < g->n; i++) {
+    for (int t = 0; t < g->n; t++) {
+        const int i = g->order[t];
         const sak_node *node = g->node[i];
         if (node->kind == SAK_NODE_OP && node->live && !node->s.op->view)
             g->call[g->n_calls++] = (sak_call){.node = i, .copy_to = -1};
     }
     g->first_backward = g->n_calls;
-    for (int i = g->n - 1; i >= 0; i--) {
+    for (int t = g->n - 1; t >= 0; t--) {
+        const int i = g->order[t];
         const sak_node *node = g->node[i];
         if (!runs_backward(node))
             continue;
@@ -139,17 +94,17 @@ static void lifetimes(plan *p)
         int64_t *own = &p->value_to[node->root];
         if (node->output || i == g->loss || node->kind == SAK_NODE_INPUT)
             *own = end;
-        if (*own < i)
-            *own = i;
+        if (*own < node->time)
+            *own = node->time;
         if (node->kind != SAK_NODE_OP)
             continue;
-        const int64_t back = end - 1 - i;
+        const int64_t back = end - 1 - node->time;
         const bool backward = runs_backward(node) && !node->s.op->view;
         if (backward && (node->s.op->keep & SAK_KEEP_Y) && *own < back)
             *own = back;
         for (int k = 0; k < node->s.n_in; k++) {
             int64_t *in = &p->value_to[g->node[node->in[k]]->root];
-            const int64_t until = backward && (node->s.op->keep >> k & 1) ? back : i;
+            const int64_t until = backward && (node->s.op->keep >> k & 1) ? back : node->time;
             if (*in < until)
                 *in = until;
         }
@@ -159,10 +114,10 @@ static void lifetimes(plan *p)
     for (int c = g->first_backward; c < g->n_calls; c++) {
         const sak_node *node = g->node[g->call[c].node];
         for (int k = 0; k < node->s.n_in; k++)
-            if (wants(g, node, k)) {
+            if (sak_graph_wants(g, node, k)) {
                 int64_t *from = &p->grad_from[g->node[node->in[k]]->grad_root];
                 if (*from < 0)
-                    *from = end - 1 - g->call[c].node;
+                    *from = end - 1 - node->time;
             }
     }
 }
@@ -185,14 +140,13 @@ static void list_items(plan *p)
         if (!node->live || node->kind == SAK_NODE_PARAM)
             continue;
         const int64_t count = sak_shape_count(&node->s.y);
+        const int64_t at = node->kind == SAK_NODE_INPUT ? 0 : node->time, back = end - 1 - node->time;
         if (node->root == i)
-            push(p, count, node->kind == SAK_NODE_INPUT ? 0 : i, p->value_to[i], &node->value_at);
+            push(p, count, at, p->value_to[i], &node->value_at);
         if (node->kind == SAK_NODE_OP && node->s.op->save)
-            push(p, node->s.op->save(&node->s), i, runs_backward(node) ? end - 1 - i : i,
-                 &node->save_at);
+            push(p, node->s.op->save(&node->s), at, runs_backward(node) ? back : at, &node->save_at);
         if (node->needs_grad && node->grad_root == i)
-            push(p, count, p->grad_from[i] < 0 ? end - 1 - i : p->grad_from[i], end - 1 - i,
-                 &node->grad_at);
+            push(p, count, p->grad_from[i] < 0 ? back : p->grad_from[i], back, &node->grad_at);
     }
 }
 
@@ -270,10 +224,16 @@ sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err)
     if (loss >= 0 && sak_shape_count(&g->node[loss]->s.y) != 1)
         return SAK_FAIL(err, SAK_ESHAPE, "a loss must be one number, this one is %s",
                         SAK_SHAPE_TEXT(&g->node[loss]->s.y));
-    g->closed = true;
     g->loss = loss;
-    mark_live(g);
-    mark_gradients(g);
+    SAK_TRY(sak_graph_mark(g, err));
+    g->plain_flops[0] = sak_graph_flops(g, false);
+    g->plain_flops[1] = sak_graph_flops(g, true);
+    int rewritten = 0;
+    if (g->rewrite)
+        SAK_TRY(sak_graph_rewrite(g, &rewritten, err));
+    if (rewritten > 0)
+        SAK_TRY(sak_graph_mark(g, err));
+    g->closed = true;
     if (loss >= 0 && !g->node[loss]->needs_grad)
         return SAK_FAIL(err, SAK_EINVAL, "no trainable parameter reaches the loss");
     plan p = {.g = g};

@@ -317,7 +317,7 @@ const sak_op sak_ops_conv_resize[] = {
          "x=1x3x3x2 weight=2x2x3x3; size=6x5 padding=1 mode=bicubic",
          "x=1x5x4x2 weight=2x2x3x3; size=3x2 padding=1 mode=bicubic_antialias",
          "x=1x2x3x2 weight=2x2x3x3; size=5x4 padding=1 mode=nearest",
-         "x=1x2x2x1 weight=131x1x3x3 bias=131; size=4x3 padding=1", /* two blocks */
+         "x=1x2x1x1 weight=131x1x2x1 bias=131; size=3x2", /* two blocks of channels */
          NULL},
      .eq = "y = conv2d(resize(x), weight, bias) = bias + sum_uv shift_uv(resize(x weight_uv))",
      .doc = "A resize, then a 2-D convolution of stride 1, multiplied out on the map before "
