@@ -11,12 +11,13 @@ sak_lgraph *sak_to_graph(lua_State *L, int i)
     return luaL_checkudata(L, i, TYPE);
 }
 
-/* core.graph{training =, seed =} */
+/* core.graph{training =, seed =, rewrite =}; rewrite = false wins over the environment */
 static int new_graph(lua_State *L)
 {
     sak_lgraph *lg = lua_newuserdatauv(L, sizeof *lg, 1);
     sak_graph_open(&lg->g, sak_opt_bool(L, 1, "training", false),
                    (uint64_t)sak_opt_number(L, 1, "seed", 0));
+    lg->g.rewrite = lg->g.rewrite && sak_opt_bool(L, 1, "rewrite", true);
     luaL_setmetatable(L, TYPE);
     lua_newtable(L); /* keeps the parameter sets alive */
     lua_setiuservalue(L, -2, 1);
@@ -174,9 +175,12 @@ static int g_set(lua_State *L)
     return 0;
 }
 
+/* graph:flops(with_backward, as_built): of what is executed, or of the graph before rewriting */
 static int g_flops(lua_State *L)
 {
-    lua_pushnumber(L, sak_graph_flops(&sak_to_graph(L, 1)->g, lua_toboolean(L, 2)));
+    const sak_graph *g = &sak_to_graph(L, 1)->g;
+    const bool backward = lua_toboolean(L, 2);
+    lua_pushnumber(L, lua_toboolean(L, 3) ? g->plain_flops[backward] : sak_graph_flops(g, backward));
     return 1;
 }
 

@@ -58,6 +58,7 @@ function check.stage(ctx, stage)
   return { name = stage.name, kind = stage.kind, batch = stage.batch, size = stages.size(ctx, stage),
     starts_from = start, parameters = count(made.params),
     teachers = teachers, forward = made.graph:flops(false), flops = made.graph:flops(true),
+    plain_flops = made.graph:flops(true, true),
     activation_bytes = activations, bytes = activations + state,
     iterations = stage.iterations or math.ceil(stage.epochs * math.max(images // stage.batch, 1)) }
 end
@@ -81,6 +82,10 @@ local function print_stage(row)
   if row.teachers > 0 then print(("  %-10s %12s parameters, frozen"):format("teachers", millions(row.teachers))) end
   print(("  step       %12s per image (forward %s)"):format(("%.2f GFLOP"):format(row.flops / row.batch / 1e9),
     ("%.2f"):format(row.forward / row.batch / 1e9)))
+  if row.plain_flops > row.flops then
+    print(("             %12s as the method is written, before rewriting"):format(
+      ("%.2f GFLOP"):format(row.plain_flops / row.batch / 1e9)))
+  end
   print(("  memory     %12s peak: %s activations and scratch, %s parameters, gradients, moments"):format(
     ("%.0f MiB"):format(row.bytes / 2 ^ 20), ("%.0f"):format(row.activation_bytes / 2 ^ 20),
     ("%.0f"):format((row.bytes - row.activation_bytes) / 2 ^ 20)))

@@ -424,6 +424,11 @@ evaluation "eval" { doc = "When and how predictions are scored.",
   { "edge_max_dist", number { above = 0, below = 1 },
     "matching radius over the image diagonal", default = 0.011 } }
 
+local engine = family("engine", { doc = "how graphs are executed", single = true, flat = true })
+engine "engine" { doc = "How graphs are executed; results agree up to rounding.",
+  { "rewrite", bool, "replace operations by cheaper equal ones: a convolution of a resized map by one before resizing",
+    default = true } }
+
 local experiment = family("experiment", { doc = "an experiment", single = true, curried = true })
 experiment "experiment" { doc = "Data, teachers, student and the stages that train it.",
   { "name", text {}, "what it is called", required = true },
@@ -434,6 +439,7 @@ experiment "experiment" { doc = "Data, teachers, student and the stages that tra
   { "model", choice(schema.models), "the method, or the baseline built instead", default = "sak" },
   { "stages", list(spec "stage", { min = 1 }), "one after the other", required = true },
   { "eval", spec "eval", "evaluation", default = {} },
+  { "engine", spec "engine", "how graphs are executed", default = {} },
   { "seed", int { min = 0 }, "of everything random", default = 0 },
   { "threads", int { min = 1 }, "worker threads; results do not depend on it", runtime = true } }
 

@@ -45,7 +45,7 @@ test("every kind has a constructor", function()
   for _, name in ipairs { "rooms", "folder" } do assert(sak.data[name] {}) end
   for _, name in ipairs { "mor", "sum", "token", "topk", "static" } do assert(sak.router[name] {}) end
   for _, name in ipairs { "student", "vit", "sam", "swin", "adamw", "adam", "sgd", "cosine", "poly",
-    "constant", "distill", "multitask", "probe", "pretrain", "eval", "augment", "lora" } do
+    "constant", "distill", "multitask", "probe", "pretrain", "eval", "engine", "augment", "lora" } do
     assert(sak[name] {}, name)
   end
   for _, name in ipairs { "experiment", "ablation", "teacher" } do assert(sak[name] "x" {}, name) end
