@@ -241,6 +241,28 @@ static int f_dtypes(lua_State *L)
     return 1;
 }
 
+/* file:files() -> paths of the files that hold its tensors, in the order of their first one. */
+static int f_files(lua_State *L)
+{
+    const sak_weights *w = to_file(L, 1);
+    lua_newtable(L);
+    lua_newtable(L); /* seen */
+    lua_Integer n = 0;
+    for (int64_t i = 0; i < w->count; i++) {
+        const char *file = w->tensors[i].file;
+        const bool seen = lua_getfield(L, -1, file) != LUA_TNIL;
+        lua_pop(L, 1);
+        if (seen)
+            continue;
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, file);
+        lua_pushstring(L, file);
+        lua_seti(L, -3, ++n);
+    }
+    lua_pop(L, 1);
+    return 1;
+}
+
 static int f_meta(lua_State *L)
 {
     lua_pushstring(L, sak_weights_meta(to_file(L, 1), luaL_checkstring(L, 2)));
@@ -383,7 +405,7 @@ void sak_open_params(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg file[] = {
-        {"shapes", f_shapes}, {"dtypes", f_dtypes}, {"meta", f_meta},
+        {"shapes", f_shapes}, {"dtypes", f_dtypes}, {"meta", f_meta}, {"files", f_files},
         {"get", f_get},       {"close", f_close},   {NULL, NULL},
     };
     sak_new_type(L, TYPE, methods, p_close);

@@ -29,7 +29,7 @@ local function names_of(teachers)
 end
 
 --- Endings of weight files in formats that are not read.
-local other_formats = { pth = true, pt = true, bin = true, ckpt = true, npz = true }
+local other_formats = { npz = true, npy = true, h5 = true, onnx = true, gguf = true, msgpack = true }
 
 local function encoder(cx, steps, e)
   if type(e) ~= "table" then
@@ -61,8 +61,11 @@ local function encoder(cx, steps, e)
   end
   local suffix = e.weights and e.weights:match "%.(%w+)$"
   if suffix and other_formats[suffix] then
-    cx.problem(at "weights", ("%s: weights are read from safetensors files"):format(e.weights),
+    cx.problem(at "weights", ("%s: weights are read from safetensors and PyTorch files"):format(e.weights),
       "the same weights are usually published as .safetensors too")
+  elseif e.names and (not e.weights or e.weights == "random") then
+    cx.problem(at "names", "names says whose names a file of weights has, but there is no file",
+      "remove it, or give weights")
   elseif e.weights and e.weights ~= "random" and cx.files and not host.exists(e.weights) then
     cx.problem(at "weights", ("%s: no such file"):format(e.weights))
   end

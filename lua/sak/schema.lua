@@ -153,7 +153,8 @@ local name_keys = {}
 for i, s in ipairs(name_rules) do name_keys[i] = s.key end
 local name_source = { "names", choice(name_keys),
   "whose tensor names the file of weights has; detected if not given" }
-local weights = { { "weights", text {}, "file with pretrained weights (.safetensors)" }, name_source }
+local weights = { { "weights", text {},
+  "file with pretrained weights (safetensors, PyTorch), or the folder of a sharded one" }, name_source }
 
 local encoder = family("encoder", { doc = "an image encoder", flat = true, default = "vit" })
 encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch = "name",
@@ -177,7 +178,8 @@ local function teacher_fields(kind)
     { "weight", number { min = 0 }, "factor of its part of the distillation loss", default = 1 },
     { "builtin", choice(schema.builtin_teachers),
       "trained by sak itself when missing (experiments/teachers/)", excludes = "weights" },
-    { "weights", text {}, "file with its weights (.safetensors), or \"random\"",
+    { "weights", text {},
+      "file with its weights (safetensors, PyTorch), the folder of a sharded one, or \"random\"",
       excludes = "builtin" },
     name_source,
     { "arch", choice(of_kind(kind)), "a published architecture, which sets the fields not given" },

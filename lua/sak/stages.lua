@@ -2,7 +2,6 @@
 --- memory (all that `sak check` needs); `run` trains it and leaves its weights in ctx.student.
 
 local core = require "sak.core"
-local host = require "sak.host"
 local nn = require "sak.nn"
 local build = require "sak.build"
 local dataset = require "sak.dataset"
@@ -243,7 +242,7 @@ local function report_weights(ctx, start)
   local said = {}
   for i, file in ipairs(start) do
     said[i] = file.text
-    ctx.run:tag("weights", host.sha256_file(file.path):sub(1, 12))
+    ctx.run:tag("weights", weights.identity(file.path):sub(1, 12))
   end
   for _, t in ipairs(ctx.teachers) do
     if t.loaded_as then said[#said + 1] = ("teacher %s: %s: %s"):format(t.name, t.source, t.loaded_as) end

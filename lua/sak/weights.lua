@@ -1,6 +1,8 @@
 --- Loading weights: every tensor is checked first, then all are loaded.  What does not match is
 --- reported by name, never skipped silently.
 
+local core = require "sak.core"
+local host = require "sak.host"
 local names = require "sak.names"
 
 local weights = {}
@@ -309,6 +311,17 @@ end
 --- Loads what fit_encoder or fit_student found.
 ---@param fit Fit
 function weights.load(fit, params, file) fit:load(params, file, from_file) end
+
+--- SHA-256 of the weights' file, or of the hashes of its files where there are several.
+---@param path string
+---@return string
+function weights.identity(path)
+  local file <close> = core.weights(path)
+  local hashes, files = {}, file:files()
+  table.sort(files)
+  for i, name in ipairs(files) do hashes[i] = assert(host.sha256_file(name)) end
+  return #hashes == 1 and hashes[1] or host.sha256(table.concat(hashes, " "))
+end
 
 --- Image size that a file of ours was trained at.
 ---@return integer[]?

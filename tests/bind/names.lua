@@ -1,6 +1,7 @@
 -- Published tensor names: every tensor of every source lands where it belongs, and what is missing,
 -- left over or misshapen is named.
 local core = require "sak.core"
+local host = require "sak.host"
 local nn = require "sak.nn"
 local vit = require "sak.models.vit"
 local sam = require "sak.models.sam"
@@ -114,5 +115,36 @@ write(rows)
 load(params, c)
 local table_ = params:get "pos_embed"
 for k, v in ipairs(table_) do assert(v == (k <= 8 and 0 or 2), ("pos_embed[%d] = %g"):format(k, v)) end
+
+-- a sharded file: both shards are loaded, and both are part of its identity
+local dir = os.tmpname()
+os.remove(dir)
+core.mkdir(dir)
+local entries, shards = {}, { {}, {} }
+for i, r in ipairs(published[1].rows) do
+  local shard = i % 2 + 1
+  shards[shard][#shards[shard] + 1] = r
+  entries[i] = ('"%s": "part%d.safetensors"'):format(r[1], shard)
+end
+local function write_shard(k, rows)
+  write(rows)
+  local text = host.read(path)
+  local out = assert(io.open(("%s/part%d.safetensors"):format(dir, k), "wb"))
+  out:write(text)
+  out:close()
+end
+for k = 1, 2 do write_shard(k, shards[k]) end
+local index = assert(io.open(dir .. "/model.safetensors.index.json", "w"))
+index:write('{"weight_map": {', table.concat(entries, ", "), "}}")
+index:close()
+local sharded <close> = core.weights(dir)
+weights.load_encoder(params, sharded, c, { where = dir, image = { 8, 8 } })
+local one = weights.identity(dir)
+write { { "other", { 2 } } }
+assert(weights.identity(path) == host.sha256_file(path))
+table.insert(shards[2], 1, table.remove(shards[2])) -- the same tensors with other values
+write_shard(2, shards[2])
+assert(weights.identity(dir) ~= one, "a changed shard has the same identity")
+os.execute("rm -r " .. dir)
 
 os.remove(path)

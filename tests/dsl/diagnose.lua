@@ -133,10 +133,17 @@ test("settings that nothing would read are refused: encoders and teachers", func
   loads(small { student = student(stem .. ", lora = false") })
   says({ student = student "stem = sak.vit { weights = 'random' }" }, "5:54",
     "a stem without 'weights' starts from random ones; \"random\" is for teachers")
-  for _, suffix in ipairs { "pth", "bin", "npz" } do
+  for _, suffix in ipairs { "npz", "onnx" } do
     says({ student = student(("stem = sak.vit { weights = 'a.%s' }"):format(suffix)) }, "5:54",
-      ("a.%s: weights are read from safetensors files"):format(suffix))
+      ("a.%s: weights are read from safetensors and PyTorch files"):format(suffix))
   end
+  for _, suffix in ipairs { "safetensors", "pth", "bin", "pt" } do
+    loads(small { student = student(("stem = sak.vit { weights = 'a.%s', names = 'hf_vit' }"):format(suffix)) })
+  end
+  says({ student = student "stem = sak.vit { names = 'timm' }" }, "5:52",
+    "names says whose names a file of weights has, but there is no file")
+  contains(refused(small { student = student "stem = sak.vit { weights = 'a.pth', names = 'hf' }" }),
+    "names must be one of hf_dinov2|hf_vit|")
   says({ student = student "stem = sak.vit { class_token = false, registers = 4 }" }, "5:77",
     "register tokens need a class token in this version")
   says({ teachers = '{ sak.teacher "sam" { pad = "long_side" } }' }, "4:42",

@@ -41,13 +41,6 @@ end
 --- Random teachers of one shape differ: their seed is their name.
 local function seed_of(name) return tonumber(host.sha256(name):sub(1, 12), 16) end
 
-local function identity_of(t, path)
-  if path == "random" then return "random" end
-  local hash, message = host.sha256_file(path)
-  if not hash then error(("teacher '%s': %s"):format(t.name, message), 0) end
-  return hash
-end
-
 local function default_of(field) return field and field.default end
 
 local function fields_of(kind)
@@ -98,7 +91,7 @@ function teacher.open(t, path)
   spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
   return { name = t.name, spec = spec, width = spec.width, source = path,
     params = core.params(seed_of(t.name)), weight = t.weight, names = t.names, mean = t.mean, std = t.std,
-    identity = identity_of(t, path) }
+    identity = path == "random" and path or weights.identity(path) }
 end
 
 --- The image as this teacher wants it: its own normalisation and size.
