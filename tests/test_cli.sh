@@ -130,7 +130,7 @@ runs 1 ls --db text.db; says err "text.db" "a file that is no database"
 export SAK_DB=$work/runs.db TZ=UTC
 line() { grep -qE -- "$2" "$1" || fail "$3: no line like '$2' in: $(cat "$1")"; }
 runs 2 compare; says err "no sweep" "compare without a sweep"
-runs 2 compare 1; says err "one more" "compare of one run"
+runs 2 compare 1; says err "at least one more" "compare of one run"
 runs 0 compare 1 3; line out '^ *3 +1 +40.000 +-3.2500 +1.000 +1.000 +too few seeds *$' "compare"
 says out "n is too small to conclude" "compare of single runs"
 runs 0 compare 1 3 --json; json "compare --json"

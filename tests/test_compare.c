@@ -48,7 +48,10 @@ static sak_comparison compare(sak_store *s, const char *metric, int n, const cha
 {
     sak_comparison c;
     const sak_compare_spec spec = {.what = what, .n_what = n, .metric = metric, .level = 0.95};
-    OK(sak_compare(s, &spec, &c, err));
+    sak_chosen chosen;
+    OK(sak_choose(s, &spec, &chosen, err));
+    OK(sak_compare(s, &chosen, &spec, &c, err));
+    sak_chosen_close(&chosen);
     return c;
 }
 
@@ -172,7 +175,6 @@ static void runs_stand_for_all_seeds_of_their_configuration(void **state)
     }
     const char *const what[] = {"2", "e_a"}; /* any seed of a configuration names it */
     sak_comparison c = compare(s, NULL, 2, what);
-    assert_null(c.sweep);
     assert_string_equal(c.rows[0].arm, "2");
     assert_int_equal(c.rows[0].sample.n, 3);
     assert_int_equal(c.rows[1].pairs, 3);
@@ -185,16 +187,19 @@ static void what_cannot_be_compared_is_named(void **state)
 {
     sak_store *s = fresh(state);
     sak_comparison c;
-    FAILS(SAK_ENOENT, "no finished run", sak_compare(s, &(sak_compare_spec){.level = 0.95}, &c, err));
+    sak_chosen chosen;
+    const sak_compare_spec latest = {.level = 0.95}, other = {.metric = "nothing*", .level = 0.95};
+    OK(sak_choose(s, &latest, &chosen, err));
+    assert_int_equal(chosen.runs, 0);
+    FAILS(SAK_ENOENT, "no finished run", sak_compare(s, &chosen, &latest, &c, err));
+    sak_chosen_close(&chosen);
     add_run(s, "a", "'mor'", 0, "NULL", 0, "10", "1");
-    FAILS(SAK_ENOENT, "like nothing*",
-          sak_compare(s, &(sak_compare_spec){.metric = "nothing*", .level = 0.95}, &c, err));
-    FAILS(SAK_EINVAL, "'1' is a run",
-          sak_compare(s, &(sak_compare_spec){.what = (const char *[]){"1"}, .n_what = 1, .level = 0.95},
-                      &c, err));
-    FAILS(SAK_ENOENT, "no run 'nobody'",
-          sak_compare(s, &(sak_compare_spec){.what = (const char *[]){"1", "nobody"}, .n_what = 2, .level = 0.95},
-                      &c, err));
+    OK(sak_choose(s, &latest, &chosen, err));
+    assert_string_equal(chosen.sweep, "router");
+    FAILS(SAK_ENOENT, "like nothing*", sak_compare(s, &chosen, &other, &c, err));
+    sak_chosen_close(&chosen);
+    const sak_compare_spec nobody = {.what = (const char *[]){"1", "nobody"}, .n_what = 2};
+    FAILS(SAK_ENOENT, "no run 'nobody'", sak_choose(s, &nobody, &chosen, err));
     sak_store_close(s);
 }
 

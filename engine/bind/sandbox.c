@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "bind/embedded.h"
+#include "base/embedded.h"
 #include "bind/host.h"
 
 enum { HOOK_EVERY = 1000, ALLOC_UNIT = 16, PLACE_MAX = 256 };

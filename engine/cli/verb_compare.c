@@ -2,12 +2,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "cli/compare.h"
 #include "cli/db.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
-#include "results/compare.h"
 
-static const double default_level = 0.95;
 
 /* One word per row; the sentences below the table say what it rests on. */
 static const char *verdict(const sak_compared *r, double level)
@@ -119,10 +118,10 @@ static void explain(const sak_comparison *c, FILE *f)
             fmin(1, weakest->tests * sak_sign_flip_p_min(weakest->pairs)), needed, 1 - c->level);
 }
 
-static void print_table(const sak_comparison *c, FILE *f)
+static void print_table(const sak_comparison *c, const char *sweep, FILE *f)
 {
-    if (c->sweep)
-        fprintf(f, "sweep %s\n\n", c->sweep);
+    if (sweep)
+        fprintf(f, "sweep %s\n\n", sweep);
     for (int i = 0, end; i < c->n; i = end) {
         for (end = i; end < c->n && same_metric(&c->rows[i], &c->rows[end]);)
             end++;
@@ -155,7 +154,7 @@ static json_t *row_json(const sak_compared *r, double level)
                      number(r->p_holm), "verdict", verdict(r, level));
 }
 
-static json_t *rows_json(const sak_comparison *c)
+json_t *sak_comparison_json(const sak_comparison *c)
 {
     json_t *all = json_array();
     for (int i = 0; i < c->n; i++)
@@ -167,7 +166,7 @@ static json_t *rows_json(const sak_comparison *c)
 static void print_csv(const sak_comparison *c, FILE *f)
 {
     enum { MOST = 32 };
-    json_t *rows = rows_json(c), *row;
+    json_t *rows = sak_comparison_json(c), *row;
     size_t at;
     sak_table *t = NULL;
     json_array_foreach(rows, at, row) {
@@ -196,29 +195,42 @@ static void print_csv(const sak_comparison *c, FILE *f)
     json_decref(rows);
 }
 
+static int compare(const sak_options *o, sak_store *s)
+{
+    const sak_compare_spec spec = {
+        .what = o->args + 1,
+        .n_what = o->n_args - 1,
+        .metric = o->metric,
+        .level = o->level > 0 ? o->level : SAK_DEFAULT_LEVEL,
+    };
+    sak_error err = {0};
+    sak_chosen chosen;
+    sak_comparison c = {0};
+    if (sak_choose(s, &spec, &chosen, &err) != SAK_OK)
+        return sak_complain(&err);
+    int st = SAK_EXIT_OK;
+    if (spec.n_what == 1 && !chosen.sweep)
+        st = sak_usage("name at least one more to compare it with", "'%s' is a run, not a sweep",
+                       spec.what[0]);
+    else if (sak_compare(s, &chosen, &spec, &c, &err) != SAK_OK)
+        st = sak_complain(&err);
+    else if (o->json)
+        st = sak_print_json(sak_comparison_json(&c), stdout);
+    else if (o->csv)
+        print_csv(&c, stdout);
+    else
+        print_table(&c, chosen.sweep, stdout);
+    sak_comparison_close(&c);
+    sak_chosen_close(&chosen);
+    return st;
+}
+
 int sak_verb_compare(const sak_options *o)
 {
     sak_store *s = NULL;
-    sak_error err = {0};
-    sak_comparison c = {0};
     int st = sak_cli_store(o, SAK_STORE_READ, &s);
-    if (st == SAK_EXIT_OK) {
-        const sak_compare_spec spec = {
-            .what = o->args + 1,
-            .n_what = o->n_args - 1,
-            .metric = o->metric,
-            .level = o->level > 0 ? o->level : default_level,
-        };
-        if (sak_compare(s, &spec, &c, &err) != SAK_OK)
-            st = sak_complain(&err);
-        else if (o->json)
-            st = sak_print_json(rows_json(&c), stdout);
-        else if (o->csv)
-            print_csv(&c, stdout);
-        else
-            print_table(&c, stdout);
-    }
-    sak_comparison_close(&c);
+    if (st == SAK_EXIT_OK)
+        st = compare(o, s);
     sak_store_close(s);
     return st;
 }

@@ -63,6 +63,18 @@ const sak_verb sak_verbs[] = {
      "Metrics: those that stand for a task, and delta_m where single-task runs allow it; --metric\n"
      "takes any by name.",
      sak_verb_compare},
+    {"report", "[NAME...]", 0, -1, "db out metric level quiet", false,
+     "one HTML page about a sweep or some runs",
+     "Writes a single HTML file that needs no network: the question, the table with intervals,\n"
+     "learning curves per arm with bands over seeds, router weights, prediction sheets, the settings\n"
+     "in which the arms differ, and where the runs came from.  NAME as for `sak compare`; one run is\n"
+     "enough.  Without NAME: the latest sweep.\n"
+     "\n"
+     "  sak report router -o router.html\n"
+     "  sak report @last -o run.html\n"
+     "\n"
+     "--out is report.html where it is not given.",
+     sak_verb_report},
     {"sql", "[QUERY]", 0, 1, "db limit timeout json csv write", true,
      "ask the results database anything",
      "Runs a query against the results database and prints its rows.  Reads from standard input\n"

@@ -17,6 +17,25 @@ typedef struct sak_compare_spec {
     double level;       /* of the intervals; 0.95 */
 } sak_compare_spec;
 
+/* The runs that a comparison rests on: finished ones, the latest of each configuration and seed. */
+typedef struct sak_chosen {
+    char *sweep; /* its name; NULL where runs were named */
+    char *json;  /* rows for SAK_CHOSEN_CTE */
+    int runs, arms;
+} sak_chosen;
+
+/* SAK_ENOENT: no such sweep or run. */
+sak_status sak_choose(sak_store *s, const sak_compare_spec *spec, sak_chosen *out, sak_error *err);
+void sak_chosen_close(sak_chosen *c);
+
+/* Opens a query over `chosen`, its JSON bound to ?1.  place orders the arms, cell_place the grid
+ * cells, reference is 1 for the arm that others are held against. */
+#define SAK_CHOSEN_CTE                                                                             \
+    "WITH chosen(run, place, cell_place, cell, arm, reference) AS (SELECT"                         \
+    " json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),"      \
+    " json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]')"       \
+    " FROM json_each(?1)) "
+
 /* One arm on one metric.  Values are final values of finished runs, one per seed. */
 typedef struct sak_compared {
     const char *metric, *goal, *unit; /* goal: "min", "max" or NULL */
@@ -33,14 +52,13 @@ typedef struct sak_compared {
 typedef struct sak_comparison {
     sak_compared *rows; /* by metric, then cell, then arm as declared */
     int n;
-    char *sweep; /* the sweep's name; NULL where runs were named */
     double level;
     sak_arena text; /* owner of the strings and rows */
 } sak_comparison;
 
-/* SAK_ENOENT: no such sweep or run, or nothing finished yet; SAK_EINVAL: a single run. */
-sak_status sak_compare(sak_store *s, const sak_compare_spec *spec, sak_comparison *out,
-                       sak_error *err);
+/* SAK_ENOENT: none of the chosen runs has such a metric. */
+sak_status sak_compare(sak_store *s, const sak_chosen *chosen, const sak_compare_spec *spec,
+                       sak_comparison *out, sak_error *err);
 void sak_comparison_close(sak_comparison *c);
 
 /* The smallest number of paired seeds at which the sign-flip test, corrected over `tests` arms, can

@@ -1,0 +1,264 @@
+/* `sak report`: one self-contained HTML file about a sweep or some runs.  SQL makes JSON, the page
+ * in report/ draws it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/embedded.h"
+#include "base/file.h"
+#include "cli/compare.h"
+#include "cli/db.h"
+#include "cli/verbs.h"
+
+enum { SHEETS_MAX = 12, SHEET_BYTES_MAX = 4 << 20 };
+
+/* A part of the page's data: one query over the chosen runs whose single value is JSON. */
+typedef struct part {
+    const char *key, *sql;
+} part;
+
+/* Five digits are more than a screen shows. */
+#define SHORT(x) "CAST(printf('%.5g', " x ") AS REAL)"
+#define POINTS "200" /* a curve's points: means over that many equal parts of its steps */
+
+static const part parts[] = {
+    {"sweep",
+     SAK_CHOSEN_CTE
+     "SELECT json_object('name', s.name, 'script', s.script_path, 'state', s.state, 'total', s.total,"
+     " 'question', json_extract(s.spec_json, '$.question'), 'objective', s.objective,"
+     " 'failed', (SELECT count(*) FROM run WHERE sweep_id = s.id AND state = 'failed'))"
+     " FROM chosen c JOIN run r ON r.id = c.run JOIN sweep s ON s.id = r.sweep_id LIMIT 1"},
+    {"arms",
+     SAK_CHOSEN_CTE
+     "SELECT json_group_array(json_object('arm', arm, 'cell', cell, 'runs', n, 'reference', reference))"
+     " FROM (SELECT arm, cell, count(*) AS n, max(reference) AS reference FROM chosen"
+     "  GROUP BY cell_place, place ORDER BY cell_place, place)"},
+    /* [metric, goal, unit, arm, cell, [[step, mean over seeds, smallest, largest], …]] */
+    {"curves",
+     SAK_CHOSEN_CTE
+     ", part AS (SELECT p.key_id, c.cell_place, c.place, c.cell, c.arm, p.run_id,"
+     "  p.step * " POINTS " / (l.step + 1) AS at, avg(p.step) AS step, avg(p.value) AS value"
+     " FROM chosen c JOIN metric_last l ON l.run_id = c.run AND l.n > 1"
+     " JOIN metric_point p ON p.run_id = c.run AND p.key_id = l.key_id"
+     " WHERE p.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.run_id = p.run_id"
+     "  AND a.n > p.attempt AND a.resumed_step < p.step)"
+     " GROUP BY p.key_id, c.cell_place, c.place, p.run_id, at)"
+     ", seeds AS (SELECT key_id, cell_place, place, cell, arm, at, avg(step) AS step,"
+     "  avg(value) AS mean, min(value) AS lo, max(value) AS hi FROM part"
+     "  GROUP BY key_id, cell_place, place, at ORDER BY key_id, cell_place, place, at)"
+     "SELECT json_group_array(json_array(name, goal, unit, arm, cell, json(points))) FROM ("
+     " SELECT k.name, k.goal, k.unit, s.arm, s.cell, json_group_array(json_array(" SHORT("step")
+     ", " SHORT("mean") ", " SHORT("lo") ", " SHORT("hi") ")) AS points"
+     " FROM seeds s JOIN metric_key k ON k.id = s.key_id"
+     " GROUP BY s.key_id, s.cell_place, s.place ORDER BY k.name, s.cell_place, s.place)"},
+    /* [arm, cell, task, level, expert, mean weight over seeds] */
+    {"routing",
+     SAK_CHOSEN_CTE
+     "SELECT json_group_array(json_array(arm, cell, task, level, expert, weight)) FROM ("
+     " SELECT c.arm, c.cell, g.task, g.level, g.expert, " SHORT("avg(g.weight)") " AS weight"
+     " FROM chosen c JOIN routing g ON g.run = c.run"
+     " GROUP BY c.cell_place, c.place, g.task, g.level, g.expert"
+     " ORDER BY c.cell_place, c.place, g.task, g.level, g.expert <> 'stem', g.expert)"},
+    /* [path, [value of each arm]]: settings that are not the same in all arms */
+    {"diff",
+     SAK_CHOSEN_CTE
+     ", one AS (SELECT min(run) AS run, place, cell_place FROM chosen GROUP BY cell_place, place)"
+     ", setting AS (SELECT p.path, o.place, o.cell_place,"
+     "  CASE WHEN q.type = 'boolean' THEN iif(q.num, 'true', 'false')"
+     "   WHEN q.path IS NULL THEN NULL ELSE coalesce(q.txt, q.num, q.type) END AS value"
+     " FROM (SELECT DISTINCT path FROM param WHERE run_id IN (SELECT run FROM one)) p CROSS JOIN one o"
+     " LEFT JOIN param q ON q.run_id = o.run AND q.path = p.path WHERE p.path <> 'seed')"
+     "SELECT json_group_array(json_array(path, json(v))) FROM ("
+     " SELECT path, json_group_array(value) AS v FROM"
+     "  (SELECT * FROM setting ORDER BY path, cell_place, place) GROUP BY path"
+     " HAVING count(DISTINCT coalesce(value, char(0))) > 1 ORDER BY path)"},
+    {"runs",
+     SAK_CHOSEN_CTE
+     "SELECT json_group_array(json_object('run', v.run, 'uid', v.uid, 'arm', c.arm, 'cell', c.cell,"
+     " 'seed', v.seed, 'state', v.state, 'started', v.started, 'seconds', v.seconds, 'host', v.host,"
+     " 'threads', v.threads, 'cpu', v.cpu, 'isa', v.isa, 'blis', v.blis_kernel, 'version',"
+     " v.sak_version, 'commit', v.git_commit, 'dirty', v.git_dirty, 'data', v.data_id, 'script',"
+     " v.script_path, 'config', substr(v.config_sha256, 1, 12), 'attempts', r.attempts))"
+     " FROM chosen c JOIN runs v ON v.run = c.run JOIN run r ON r.id = c.run"},
+    {"events",
+     SAK_CHOSEN_CTE
+     "SELECT json_group_array(json_array(run_id, level, kind, step, text)) FROM (SELECT e.* FROM"
+     " chosen c JOIN event e ON e.run_id = c.run WHERE e.level <> 'info' ORDER BY e.id LIMIT 200)"},
+};
+
+/* JSON inside a <script>: no text of it may end the element. */
+static void put_json(const char *json, FILE *f)
+{
+    for (; *json; json++)
+        if (*json == '<')
+            fputs("\\u003c", f);
+        else
+            fputc(*json, f);
+}
+
+static sak_status put_part(sak_store *s, const sak_chosen *chosen, const part *p, FILE *f, sak_error *err)
+{
+    const sak_value v = {.type = SAK_TEXT, .text = chosen->json, .bytes = strlen(chosen->json)};
+    sak_rows *rows = NULL;
+    bool more = false;
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = p->sql, .params = &v, .n_params = 1}, &rows, err));
+    const sak_status st = sak_rows_next(rows, &more, err);
+    if (st == SAK_OK) {
+        fprintf(f, ",\n\"%s\": ", p->key);
+        put_json(more && sak_rows_value(rows, 0).type == SAK_TEXT ? sak_rows_value(rows, 0).text : "null", f);
+    }
+    sak_rows_close(rows);
+    return st;
+}
+
+/* --- pictures --------------------------------------------------------------------------------- */
+
+static void put_base64(const unsigned char *p, size_t n, FILE *f)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < n; i += 3) {
+        const unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? p[i + 1] : 0u) << 8 | (i + 2 < n ? p[i + 2] : 0u);
+        fputc(digits[v >> 18], f);
+        fputc(digits[v >> 12 & 63], f);
+        fputc(i + 1 < n ? digits[v >> 6 & 63] : '=', f);
+        fputc(i + 2 < n ? digits[v & 63] : '=', f);
+    }
+}
+
+/* Prediction sheets of each arm's first seed, as data: addresses; those whose file is gone are named
+ * in the page without a picture. */
+static sak_status put_sheets(sak_store *s, const sak_chosen *chosen, FILE *f, sak_error *err)
+{
+    static const char sql[] = SAK_CHOSEN_CTE
+        "SELECT json_object('arm', c.arm, 'cell', c.cell, 'run', c.run, 'seed', r.seed, 'path', a.path),"
+        " a.path FROM (SELECT min(run) AS run, arm, cell, place, cell_place FROM chosen"
+        "  GROUP BY cell_place, place) c JOIN run r ON r.id = c.run"
+        " JOIN artifact a ON a.run_id = c.run AND a.kind = 'sheet' ORDER BY c.cell_place, c.place";
+    const sak_value v = {.type = SAK_TEXT, .text = chosen->json, .bytes = strlen(chosen->json)};
+    sak_rows *rows = NULL;
+    bool more = true;
+    const sak_query q = {.sql = sql, .params = &v, .n_params = 1, .max_rows = SHEETS_MAX};
+    SAK_TRY(sak_store_query(s, &q, &rows, err));
+    sak_status st = SAK_OK;
+    fputs(",\n\"sheets\": [", f);
+    for (int i = 0; (st = sak_rows_next(rows, &more, err)) == SAK_OK && more; i++) {
+        void *bytes = NULL;
+        size_t n = 0;
+        fputs(i ? ",\n[" : "[", f);
+        put_json(sak_rows_value(rows, 0).text, f);
+        fputs(", ", f);
+        if (sak_file_read(sak_rows_value(rows, 1).text, SHEET_BYTES_MAX, &bytes, &n, NULL) == SAK_OK) {
+            fputs("\"data:image/png;base64,", f);
+            put_base64(bytes, n, f);
+            fputc('"', f);
+        } else {
+            fputs("null", f);
+        }
+        fputc(']', f);
+        sak_free(bytes);
+    }
+    fputc(']', f);
+    sak_rows_close(rows);
+    return st;
+}
+
+/* --- the page --------------------------------------------------------------------------------- */
+
+static sak_status put_comparison(sak_store *s, const sak_chosen *chosen, const sak_compare_spec *spec,
+                                 FILE *f, sak_error *err)
+{
+    sak_comparison c;
+    SAK_TRY(sak_compare(s, chosen, spec, &c, err));
+    json_t *rows = sak_comparison_json(&c);
+    char *text = rows ? json_dumps(rows, JSON_REAL_PRECISION(7) | JSON_COMPACT) : NULL;
+    fputs(",\n\"comparison\": ", f);
+    put_json(text ? text : "[]", f);
+    fprintf(f, ",\n\"level\": %g", c.level);
+    free(text);
+    json_decref(rows);
+    sak_comparison_close(&c);
+    return SAK_OK;
+}
+
+static sak_status put_data(sak_store *s, const sak_chosen *chosen, const sak_compare_spec *spec, FILE *f,
+                           sak_error *err)
+{
+    fputs("{\"title\": ", f);
+    json_t *title = json_string(chosen->sweep ? chosen->sweep : spec->what[0]);
+    char *text = title ? json_dumps(title, JSON_ENCODE_ANY) : NULL;
+    put_json(text ? text : "\"\"", f);
+    free(text);
+    json_decref(title);
+    fputs(",\n\"version\": \"" SAK_VERSION "\"", f);
+    sak_status st = put_comparison(s, chosen, spec, f, err);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && st == SAK_OK; i++)
+        st = put_part(s, chosen, &parts[i], f, err);
+    if (st == SAK_OK)
+        st = put_sheets(s, chosen, f, err);
+    fputs("}\n", f);
+    return st;
+}
+
+static const sak_embedded *asset(const char *name)
+{
+    const sak_embedded *a = sak_embedded_report;
+    while (strcmp(a->file, name) != 0)
+        a++; /* the names are ours: a missing one is a mistake of the build */
+    return a;
+}
+
+/* Copies report.html; a line "@@ name" stands for that file, "@@ data" for the data. */
+static sak_status put_page(sak_store *s, const sak_chosen *chosen, const sak_compare_spec *spec, FILE *f,
+                           sak_error *err)
+{
+    sak_status st = SAK_OK;
+    for (const char *line = asset("report.html")->text; *line && st == SAK_OK;) {
+        const size_t n = strcspn(line, "\n");
+        char name[64];
+        if (sscanf(line, "@@ %63s", name) != 1)
+            fwrite(line, 1, n + (line[n] == '\n'), f);
+        else if (strcmp(name, "data") == 0)
+            st = put_data(s, chosen, spec, f, err);
+        else
+            fwrite(asset(name)->text, 1, asset(name)->size, f);
+        line += n + (line[n] == '\n');
+    }
+    return st;
+}
+
+static sak_status report(sak_store *s, const sak_compare_spec *spec, const char *path, sak_error *err)
+{
+    sak_chosen chosen;
+    SAK_TRY(sak_choose(s, spec, &chosen, err));
+    char *html = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&html, &size);
+    sak_status st = f ? put_page(s, &chosen, spec, f, err) : SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+    if (f && fclose(f) != 0 && st == SAK_OK)
+        st = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+    if (st == SAK_OK)
+        st = sak_file_write_atomic(path, html, size, err);
+    free(html);
+    sak_chosen_close(&chosen);
+    return st;
+}
+
+int sak_verb_report(const sak_options *o)
+{
+    sak_store *s = NULL;
+    sak_error err = {0};
+    const sak_compare_spec spec = {
+        .what = o->args + 1,
+        .n_what = o->n_args - 1,
+        .metric = o->metric,
+        .level = o->level > 0 ? o->level : SAK_DEFAULT_LEVEL,
+    };
+    const char *path = o->out ? o->out : "report.html";
+    int st = sak_cli_store(o, SAK_STORE_READ, &s);
+    if (st == SAK_EXIT_OK && report(s, &spec, path, &err) != SAK_OK)
+        st = sak_complain(&err);
+    else if (st == SAK_EXIT_OK && !o->quiet)
+        fprintf(stderr, "%s: open it in a browser; it needs nothing else\n", path);
+    sak_store_close(s);
+    return st;
+}

@@ -1,0 +1,138 @@
+/* Which runs a comparison or a report rests on, from the names a person gives. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "results/compare.h"
+
+#define AS_JSON(rows)                                                                              \
+    "SELECT json_group_array(json_array(run, place, cell_place, cell, arm, reference)), count(*),"  \
+    " count(DISTINCT arm) FROM (" rows ")"
+
+/* Cells and arms come in the order in which their first runs began, the reference first. */
+static const char of_sweep[] = AS_JSON(
+    "SELECT g.run, r.arm_index AS place, min(r.id) OVER (PARTITION BY g.cell) AS cell_place, g.cell,"
+    " g.arm, r.arm_index = 0 AS reference FROM replicates g JOIN run r ON r.id = g.run"
+    " WHERE g.sweep_id = ?1");
+
+/* A sweep with one arm varies its grid alone: the cells take the arms' place. */
+static const char of_cells[] = AS_JSON(
+    "SELECT run, place, 0 AS cell_place, NULL AS cell, coalesce(cell, arm) AS arm,"
+    " place = min(place) OVER () AS reference FROM"
+    " (SELECT g.run, min(g.run) OVER (PARTITION BY g.cell) AS place, g.cell, g.arm"
+    "  FROM replicates g WHERE g.sweep_id = ?1)");
+
+/* ?1: JSON array of [run, label], the reference first; seeds of a configuration are replicates. */
+static const char of_runs[] = AS_JSON(
+    "SELECT max(g.run) AS run, w.key AS place, 0 AS cell_place, NULL AS cell,"
+    " json_extract(w.value, '$[1]') AS arm, w.key = 0 AS reference"
+    " FROM json_each(?1) w JOIN run r ON r.id = json_extract(w.value, '$[0]')"
+    " JOIN replicates g ON g.group_sha256 = r.group_sha256 GROUP BY w.key, g.seed");
+
+/* id 0: no such sweep. */
+static sak_status find_sweep(sak_store *s, const char *name, int64_t *id, int64_t *arms, char **title,
+                             sak_error *err)
+{
+    static const char sql[] =
+        "SELECT s.id, s.name, (SELECT count(DISTINCT arm) FROM replicates WHERE sweep_id = s.id)"
+        " FROM sweep s WHERE ?1 IS NULL OR s.name = ?1 ORDER BY s.id DESC LIMIT 1";
+    const sak_value v = {.type = name ? SAK_TEXT : SAK_NULL, .text = name, .bytes = name ? strlen(name) : 0};
+    sak_rows *rows = NULL;
+    bool more = false;
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = &v, .n_params = 1}, &rows, err));
+    sak_status st = sak_rows_next(rows, &more, err);
+    *id = 0;
+    if (st == SAK_OK && more) {
+        *id = sak_rows_value(rows, 0).i;
+        *arms = sak_rows_value(rows, 2).i;
+        *title = strdup(sak_rows_value(rows, 1).text);
+        if (!*title)
+            st = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+    }
+    sak_rows_close(rows);
+    return st;
+}
+
+static void put_json_text(FILE *f, const char *s)
+{
+    fputc('"', f);
+    for (; *s; s++)
+        fprintf(f, *s == '"' || *s == '\\' ? "\\%c" : (unsigned char)*s < 0x20 ? "\\u%04x" : "%c",
+                (unsigned char)*s);
+    fputc('"', f);
+}
+
+/* [[run, label], …] for of_runs; malloc'd. */
+static sak_status named_runs(sak_store *s, const sak_compare_spec *spec, char **json, sak_error *err)
+{
+    size_t size = 0;
+    FILE *f = open_memstream(json, &size);
+    if (!f)
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+    sak_status st = SAK_OK;
+    for (int i = 0; i < spec->n_what && st == SAK_OK; i++) {
+        int64_t id = 0;
+        st = sak_store_find_run(s, spec->what[i], &id, err);
+        fprintf(f, "%s[%lld,", i ? "," : "[", (long long)id);
+        put_json_text(f, spec->what[i]);
+        fputc(']', f);
+    }
+    fputc(']', f);
+    if (fclose(f) != 0 && st == SAK_OK)
+        st = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+    return st;
+}
+
+static sak_status fetch(sak_store *s, const char *sql, sak_value what, sak_chosen *out, sak_error *err)
+{
+    sak_rows *rows = NULL;
+    bool more = false;
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = &what, .n_params = 1}, &rows, err));
+    sak_status st = sak_rows_next(rows, &more, err);
+    if (st == SAK_OK && more) {
+        out->json = strdup(sak_rows_value(rows, 0).text);
+        out->runs = (int)sak_rows_value(rows, 1).i;
+        out->arms = (int)sak_rows_value(rows, 2).i;
+    }
+    if (st == SAK_OK && !out->json)
+        st = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+    sak_rows_close(rows);
+    return st;
+}
+
+static sak_status choose_runs(sak_store *s, const sak_compare_spec *spec, sak_chosen *out,
+                              sak_error *err)
+{
+    char *json = NULL;
+    sak_status st = named_runs(s, spec, &json, err);
+    if (st == SAK_OK)
+        st = fetch(s, of_runs, (sak_value){.type = SAK_TEXT, .text = json, .bytes = strlen(json)}, out,
+                   err);
+    free(json);
+    return st;
+}
+
+sak_status sak_choose(sak_store *s, const sak_compare_spec *spec, sak_chosen *out, sak_error *err)
+{
+    *out = (sak_chosen){0};
+    int64_t id = 0, arms = 0;
+    const char *name = spec->n_what ? spec->what[0] : NULL;
+    sak_status st = SAK_OK;
+    if (spec->n_what < 2)
+        st = find_sweep(s, name, &id, &arms, &out->sweep, err);
+    if (st == SAK_OK && id)
+        st = fetch(s, arms > 1 ? of_sweep : of_cells, (sak_value){.type = SAK_INT, .i = id}, out, err);
+    else if (st == SAK_OK && name)
+        st = choose_runs(s, spec, out, err);
+    else if (st == SAK_OK)
+        st = SAK_FAIL(err, SAK_ENOENT, "%s holds no sweep; name the runs", sak_store_path(s));
+    if (st != SAK_OK)
+        sak_chosen_close(out);
+    return st;
+}
+
+void sak_chosen_close(sak_chosen *c)
+{
+    free(c->sweep);
+    free(c->json);
+    *c = (sak_chosen){0};
+}

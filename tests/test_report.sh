@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# `sak report` on a small sweep: the file's data, and, where Chromium is installed, the drawn page.
+#   tests/test_report.sh BUILD/sak
+set -u
+sak=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+fail() { echo "FAIL: $*"; failed=1; }
+has() { grep -qF -- "$2" "$1" || fail "$3: no '$2'"; }
+lacks() { ! grep -qF -- "$2" "$1" || fail "$3: '$2' is there"; }
+
+export SAK_DB=$work/sweep.db
+"$sak" sql --write - <"$here/fixtures/sweep.sql" || fail "fixture"
+cp "$here/../results/gallery/predictions.png" sheet.png
+"$sak" report router -o r.html 2>err || fail "report: $(cat err)"
+has err "r.html" "the path on stderr"
+
+# --- one file, no network, data that cannot end its element
+! grep -qE '(src|href)="?(https?:)?//' r.html || fail "the page loads something"
+lacks r.html "@@ " "every placeholder is filled"
+lacks r.html "<b id=evil>" "a text of the database is markup"
+data() { sed -n '/id="data">/,/^<\/script>/p' r.html; }
+data | has /dev/stdin '"question":"Which router is best?"' "question"
+data | has /dev/stdin '["student.router.kind",["mor","sum"]]' "settings that differ"
+data | lacks /dev/stdin '"batch"' "settings that agree"
+data | lacks /dev/stdin '1000000000' "points that a resumed attempt replaced"
+data | has /dev/stdin '["multitask/loss","min",null,"mor",null,[[0.0,2.99,2.49,3.49]' "mean and band over seeds at step 0"
+data | has /dev/stdin '"path":"gone.png"}, null]' "a sheet whose file is gone"
+data | has /dev/stdin '"data:image/png;base64,iVBORw0KGgo' "a sheet"
+"$sak" report 1 -o one.html -q 2>err || fail "report of a run: $(cat err)"
+[ ! -s err ] || fail "--quiet said: $(cat err)"
+"$sak" report nobody -o no.html 2>err && fail "report of nothing"
+[ ! -e no.html ] || fail "a failed report left a file"
+"$sak" report router -o /nowhere/r.html 2>err && fail "report into a folder that is not there"
+has err "/nowhere/r.html" "the path that cannot be written"
+
+# --- as a browser draws it
+browser=$(command -v chromium || command -v chromium-browser || true)
+if [ -z "$browser" ]; then
+    echo "note: no Chromium here, so the page itself was not drawn"
+else
+    HOME=$work timeout 60 "$browser" --headless=new --no-sandbox --disable-gpu --virtual-time-budget=3000 \
+        --dump-dom "file://$work/r.html" >dom.html 2>/dev/null || fail "Chromium"
+    has dom.html '<p class="question">Which router is best?</p>' "question drawn"
+    has dom.html 'aria-label="Differences from the reference: sum +2' "difference drawn"
+    has dom.html '<canvas' "curves drawn"
+    has dom.html 'aria-label="multitask/loss by step; last values: mor 2' "curve described"
+    has dom.html '>0.75</td>' "router weights drawn"
+    has dom.html '&lt;/script&gt;&lt;b id=evil&gt;' "hostile text shown as text"
+    has dom.html 'gone.png is not there any more' "missing sheet named"
+fi
+[ "$failed" = 0 ] && echo "report: as documented"
+exit "$failed"
