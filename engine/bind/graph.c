@@ -11,13 +11,15 @@ sak_lgraph *sak_to_graph(lua_State *L, int i)
     return luaL_checkudata(L, i, TYPE);
 }
 
-/* core.graph{training =, seed =, rewrite =}; rewrite = false wins over the environment */
+/* core.graph{training =, seed =, rewrite =, checkpoint =}; either of rewrite = false and the
+ * environment turns rewriting off */
 static int new_graph(lua_State *L)
 {
     sak_lgraph *lg = lua_newuserdatauv(L, sizeof *lg, 1);
     sak_graph_open(&lg->g, sak_opt_bool(L, 1, "training", false),
                    (uint64_t)sak_opt_number(L, 1, "seed", 0));
     lg->g.rewrite = lg->g.rewrite && sak_opt_bool(L, 1, "rewrite", true);
+    lg->g.checkpoint = sak_opt_bool(L, 1, "checkpoint", false);
     luaL_setmetatable(L, TYPE);
     lua_newtable(L); /* keeps the parameter sets alive */
     lua_setiuservalue(L, -2, 1);
@@ -73,6 +75,21 @@ static int g_param(lua_State *L)
     lua_pushboolean(L, 1);
     lua_settable(L, -3);
     sak_push_tensor(L, 1, &lg->g, node);
+    return 1;
+}
+
+/* graph:block(true) begins a block of nodes that may be recomputed together, graph:block(false)
+ * ends it.  A block within a block belongs to the outer one: true is returned by the call that
+ * began one. */
+static int g_block(lua_State *L)
+{
+    sak_graph *g = &sak_to_graph(L, 1)->g;
+    const bool begin = lua_toboolean(L, 2), begun = begin && g->block == 0;
+    if (begun)
+        g->block = ++g->n_blocks;
+    else if (!begin)
+        g->block = 0;
+    lua_pushboolean(L, begun);
     return 1;
 }
 
@@ -203,7 +220,7 @@ static int g_profile(lua_State *L)
     lua_newtable(L);
     for (int i = 0; i < g->n_calls; i++) {
         lua_pushfstring(L, "%s%s", g->node[g->call[i].node]->s.op->name,
-                        g->call[i].backward ? " backward" : "");
+                        g->call[i].backward ? " backward" : g->call[i].again ? " again" : "");
         lua_pushvalue(L, -1);
         lua_gettable(L, -3);
         const double before = lua_isnil(L, -1) ? 0 : lua_tonumber(L, -1);
@@ -223,7 +240,7 @@ static int g_dump(lua_State *L)
 void sak_open_graph(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"op", sak_graph_op_method}, {"input", g_input}, {"param", g_param},     {"output", g_output},
+        {"op", sak_graph_op_method}, {"input", g_input}, {"param", g_param},     {"output", g_output}, {"block", g_block},
         {"plan", g_plan},         {"allocate", g_allocate}, {"forward", g_forward},
         {"backward", g_backward}, {"value", g_value},     {"shape", g_shape},
         {"set", g_set},           {"flops", g_flops},     {"bytes", g_bytes},

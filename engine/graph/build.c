@@ -42,7 +42,8 @@ static sak_status add(sak_graph *g, sak_node_kind kind, int *out, sak_error *err
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory for graph nodes");
     node->kind = kind;
     node->root = node->grad_root = g->n;
-    node->value_at = node->save_at = node->grad_at = -1;
+    node->value_at = node->again_at = node->save_at = node->grad_at = -1;
+    node->block = g->block;
     node->s.attr = &node->attr;
     node->s.training = g->training;
     g->node[g->n] = node;
@@ -197,7 +198,8 @@ double sak_graph_flops(const sak_graph *g, bool with_backward)
         int products = node->s.n_in == 1 ? 2 : 0;
         for (int k = 0; k < node->s.n_in && node->s.n_in > 1; k++)
             products += g->node[node->in[k]]->needs_grad && node->s.x[k].n > 1;
-        total += f + (with_backward && node->needs_grad ? f * products : 0);
+        total += f + (with_backward && node->needs_grad ? f * products : 0) +
+                 (with_backward && node->recomputed ? f : 0);
     }
     return total;
 }

@@ -13,6 +13,22 @@ static sak_real *grad_of(const sak_graph *g, int i)
     return g->activation + node->grad_at;
 }
 
+/* What backward sees of a value: where it was recomputed, that. */
+static sak_real *value_again(const sak_graph *g, int i)
+{
+    const sak_node *root = g->node[g->node[i]->root];
+    return root->again_at >= 0 ? g->activation + root->again_at : sak_graph_value(g, i);
+}
+
+static void resolve_again(sak_graph *g, sak_call *call)
+{
+    const sak_node *node = g->node[call->node];
+    for (int k = 0; k < node->s.n_in; k++)
+        call->c.x[k] = value_again(g, node->in[k]);
+    call->c.y = value_again(g, call->node);
+    call->c.again = true;
+}
+
 static void resolve_forward(sak_graph *g, sak_call *call)
 {
     const sak_node *node = g->node[call->node];
@@ -28,10 +44,10 @@ static void resolve_backward(sak_graph *g, sak_call *call, bool *written)
     const sak_op *op = node->s.op;
     call->c.dy = grad_of(g, call->node);
     if (!op->view && (op->keep & SAK_KEEP_Y))
-        call->c.y = sak_graph_value(g, call->node);
+        call->c.y = value_again(g, call->node);
     for (int k = 0; k < node->s.n_in; k++) {
         if (!op->view && (op->keep >> k & 1))
-            call->c.x[k] = sak_graph_value(g, node->in[k]);
+            call->c.x[k] = value_again(g, node->in[k]);
         const sak_node *in = g->node[node->in[k]];
         if (!in->needs_grad || (op->no_grad >> k & 1))
             continue;
@@ -81,6 +97,8 @@ sak_status sak_graph_allocate(sak_graph *g, sak_error *err)
             call->c.save = g->activation + node->save_at;
         if (call->backward)
             resolve_backward(g, call, written);
+        else if (call->again)
+            resolve_again(g, call);
         else
             resolve_forward(g, call);
     }

@@ -24,14 +24,17 @@ typedef struct sak_node {
     bool live;       /* some output or the loss depends on it */
     bool needs_grad; /* a trainable parameter lies below and the loss above */
     int time;        /* place in execution order, once planned */
+    int block;       /* of nodes that may be recomputed together; 0 = none */
+    bool recomputed; /* backward computes its value again */
     int root;        /* views: the node that owns the memory; else itself */
     int grad_root;   /* likewise for the gradient */
-    int64_t value_at, save_at, grad_at; /* offsets into the activation slab, -1 = none */
+    int64_t value_at, again_at, save_at, grad_at; /* offsets into the activation slab, -1 = none */
 } sak_node;
 
 typedef struct sak_call {
     int node;
     bool backward;
+    bool again; /* forward, repeated for backward */
     sak_opcall c;
     int copy_to; /* backward of a view that cannot share its gradient: add into this node */
 } sak_call;
@@ -39,6 +42,8 @@ typedef struct sak_call {
 typedef struct sak_graph {
     bool training, closed;
     bool rewrite; /* replace patterns by cheaper forms of the same function (rewrite.h) */
+    bool checkpoint; /* recompute the insides of blocks (checkpoint.h): less memory, the same bits */
+    int block, n_blocks; /* nodes are added to this block, 0 = none */
     uint64_t seed;
     sak_arena arena;
     sak_node **node;

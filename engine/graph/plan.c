@@ -1,11 +1,13 @@
 /* Planning: in what order calls run, and where every value and gradient lies in the activation
  * slab.
  *
- * Time: the node at place t of the order runs forward at time t and backward at time 2n - 1 - t.  A buffer lives from its
- * first writer to its last reader; buffers whose lives overlap get disjoint ranges. */
+ * Time is the place in the list of calls: forward ones, then backward ones, among them, where blocks
+ * are recomputed, repeated forward ones before the first backward call of their block.  A buffer lives
+ * from its first writer to its last reader; buffers whose lives overlap get disjoint ranges. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/checkpoint.h"
 #include "graph/mark.h"
 #include "graph/rewrite.h"
 
@@ -18,11 +20,18 @@ typedef struct item {
     int order;
 } item;
 
+/* Times, -1 = never.  By node: */
+typedef struct times {
+    int forward, again, backward;
+    int value_to;  /* roots: last reader of the value … */
+    int again_to;  /* … and of the recomputed one */
+    int grad_from; /* gradient roots: first writer */
+    int contributions; /* how many backward calls write its gradient */
+} times;
+
 typedef struct plan {
     sak_graph *g;
-    int64_t *value_to; /* per root: last reader; -1 = never made */
-    int *contributions; /* per node: how many backward calls write its gradient */
-    int64_t *grad_from; /* per gradient root: first writer; -1 = none */
+    times *of;
     item *items;
     int n_items;
 } plan;
@@ -42,28 +51,47 @@ static void share_gradients(plan *p)
             continue;
         for (int k = 0; k < node->s.n_in; k++)
             if (sak_graph_wants(g, node, k))
-                p->contributions[node->in[k]]++;
+                p->of[node->in[k]].contributions++;
     }
     for (int t = 0; t < g->n; t++) {
         const int i = g->order[t];
         sak_node *node = g->node[i];
         if (runs_backward(node) && node->s.op->view && i != g->loss &&
-            p->contributions[node->in[0]] == 1)
+            p->of[node->in[0]].contributions == 1)
             node->grad_root = g->node[node->in[0]]->grad_root;
+    }
+}
+
+static int add_call(sak_graph *g, sak_call call)
+{
+    g->call[g->n_calls] = call;
+    return g->n_calls++;
+}
+
+static void add_recomputing_calls(plan *p, int block)
+{
+    sak_graph *g = p->g;
+    for (int t = 0; t < g->n; t++) {
+        const int i = g->order[t];
+        if (g->node[i]->recomputed && g->node[i]->block == block)
+            p->of[i].again = add_call(g, (sak_call){.node = i, .again = true, .copy_to = -1});
     }
 }
 
 static sak_status list_calls(plan *p, sak_error *err)
 {
     sak_graph *g = p->g;
-    g->call = calloc((size_t)g->n * 2 + 1, sizeof *g->call);
-    if (!g->call)
+    g->call = calloc((size_t)g->n * 3 + 1, sizeof *g->call);
+    bool *done = calloc((size_t)g->n_blocks + 1, sizeof *done);
+    if (!g->call || !done) {
+        free(done);
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
+    }
     for (int t = 0; t < g->n; t++) {
         const int i = g->order[t];
         const sak_node *node = g->node[i];
         if (node->kind == SAK_NODE_OP && node->live && !node->s.op->view)
-            g->call[g->n_calls++] = (sak_call){.node = i, .copy_to = -1};
+            p->of[i].forward = add_call(g, (sak_call){.node = i, .copy_to = -1});
     }
     g->first_backward = g->n_calls;
     for (int t = g->n - 1; t >= 0; t--) {
@@ -73,52 +101,66 @@ static sak_status list_calls(plan *p, sak_error *err)
             continue;
         if (node->s.op->view && node->grad_root != i)
             continue;
-        g->call[g->n_calls++] =
-            (sak_call){.node = i,
-                       .backward = true,
-                       .copy_to = node->s.op->view ? node->in[0] : -1};
+        if (!done[node->block] && node->block > 0)
+            add_recomputing_calls(p, node->block);
+        done[node->block] = true;
+        p->of[i].backward = add_call(g, (sak_call){.node = i, .backward = true,
+                                                   .copy_to = node->s.op->view ? node->in[0] : -1});
     }
+    free(done);
     return SAK_OK;
+}
+
+static void until(int *to, int time)
+{
+    if (*to < time)
+        *to = time;
+}
+
+/* Node i reads the value of `from` at this time: the recomputed one, if it is not yet backward's
+ * turn to see the first. */
+static void reads(plan *p, int from, int time)
+{
+    const int root = p->g->node[from]->root;
+    if (p->of[root].again >= 0 && time >= p->g->first_backward)
+        until(&p->of[root].again_to, time);
+    else
+        until(&p->of[root].value_to, time);
 }
 
 static void lifetimes(plan *p)
 {
     sak_graph *g = p->g;
-    const int64_t end = 2 * (int64_t)g->n;
-    for (int i = 0; i < g->n; i++)
-        p->value_to[i] = p->grad_from[i] = -1;
     for (int i = 0; i < g->n; i++) {
         const sak_node *node = g->node[i];
         if (!node->live)
             continue;
-        int64_t *own = &p->value_to[node->root];
         if (node->output || i == g->loss || node->kind == SAK_NODE_INPUT)
-            *own = end;
-        if (*own < node->time)
-            *own = node->time;
-        if (node->kind != SAK_NODE_OP)
+            p->of[node->root].value_to = g->n_calls;
+        if (node->kind != SAK_NODE_OP || node->s.op->view)
             continue;
-        const int64_t back = end - 1 - node->time;
-        const bool backward = runs_backward(node) && !node->s.op->view;
-        if (backward && (node->s.op->keep & SAK_KEEP_Y) && *own < back)
-            *own = back;
+        const times *t = &p->of[i];
+        until(&p->of[i].value_to, t->forward);
+        until(&p->of[i].again_to, t->again);
+        if (t->backward >= 0 && (node->s.op->keep & SAK_KEEP_Y))
+            reads(p, i, t->backward);
         for (int k = 0; k < node->s.n_in; k++) {
-            int64_t *in = &p->value_to[g->node[node->in[k]]->root];
-            const int64_t until = backward && (node->s.op->keep >> k & 1) ? back : node->time;
-            if (*in < until)
-                *in = until;
+            reads(p, node->in[k], t->forward);
+            if (t->again >= 0)
+                reads(p, node->in[k], t->again);
+            if (t->backward >= 0 && (node->s.op->keep >> k & 1))
+                reads(p, node->in[k], t->backward);
         }
     }
     if (g->loss >= 0)
-        p->grad_from[g->node[g->loss]->grad_root] = g->n;
+        p->of[g->node[g->loss]->grad_root].grad_from = g->first_backward;
     for (int c = g->first_backward; c < g->n_calls; c++) {
         const sak_node *node = g->node[g->call[c].node];
-        for (int k = 0; k < node->s.n_in; k++)
-            if (sak_graph_wants(g, node, k)) {
-                int64_t *from = &p->grad_from[g->node[node->in[k]]->grad_root];
-                if (*from < 0)
-                    *from = end - 1 - node->time;
-            }
+        for (int k = 0; g->call[c].backward && k < node->s.n_in; k++) {
+            int *from = &p->of[g->node[node->in[k]]->grad_root].grad_from;
+            if (sak_graph_wants(g, node, k) && *from < 0)
+                *from = c;
+        }
     }
 }
 
@@ -134,19 +176,23 @@ static void push(plan *p, int64_t count, int64_t from, int64_t to, int64_t *at)
 static void list_items(plan *p)
 {
     sak_graph *g = p->g;
-    const int64_t end = 2 * (int64_t)g->n;
     for (int i = 0; i < g->n; i++) {
         sak_node *node = g->node[i];
         if (!node->live || node->kind == SAK_NODE_PARAM)
             continue;
+        const times *t = &p->of[i];
         const int64_t count = sak_shape_count(&node->s.y);
-        const int64_t at = node->kind == SAK_NODE_INPUT ? 0 : node->time, back = end - 1 - node->time;
+        const int from = node->kind == SAK_NODE_INPUT ? 0 : t->forward;
         if (node->root == i)
-            push(p, count, at, p->value_to[i], &node->value_at);
+            push(p, count, from, t->value_to, &node->value_at);
+        if (t->again >= 0)
+            push(p, count, t->again, t->again_to, &node->again_at);
         if (node->kind == SAK_NODE_OP && node->s.op->save)
-            push(p, node->s.op->save(&node->s), at, runs_backward(node) ? back : at, &node->save_at);
+            push(p, node->s.op->save(&node->s), from, t->backward < 0 ? from : t->backward,
+                 &node->save_at);
         if (node->needs_grad && node->grad_root == i)
-            push(p, count, p->grad_from[i] < 0 ? back : p->grad_from[i], back, &node->grad_at);
+            push(p, count, t->grad_from < 0 ? t->backward : t->grad_from, t->backward,
+                 &node->grad_at);
     }
 }
 
@@ -233,18 +279,19 @@ sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err)
         SAK_TRY(sak_graph_rewrite(g, &rewritten, err));
     if (rewritten > 0)
         SAK_TRY(sak_graph_mark(g, err));
+    if (g->checkpoint)
+        SAK_TRY(sak_graph_mark_recomputed(g, err));
     g->closed = true;
     if (loss >= 0 && !g->node[loss]->needs_grad)
         return SAK_FAIL(err, SAK_EINVAL, "no trainable parameter reaches the loss");
     plan p = {.g = g};
     const size_t n = (size_t)g->n;
-    p.value_to = calloc(n, sizeof *p.value_to);
-    p.contributions = calloc(n, sizeof *p.contributions);
-    p.grad_from = calloc(n, sizeof *p.grad_from);
-    p.items = calloc(3 * n, sizeof *p.items);
-    sak_status st = p.value_to && p.contributions && p.grad_from && p.items
-                        ? SAK_OK
-                        : SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
+    p.of = malloc((n + 1) * sizeof *p.of);
+    p.items = calloc(4 * n, sizeof *p.items);
+    sak_status st = p.of && p.items ? SAK_OK
+                                    : SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
+    for (size_t i = 0; st == SAK_OK && i < n; i++)
+        p.of[i] = (times){-1, -1, -1, -1, -1, -1, 0};
     if (st == SAK_OK) {
         share_gradients(&p);
         st = list_calls(&p, err);
@@ -256,9 +303,7 @@ sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err)
         note_gradients(g);
         st = place(&p, err);
     }
-    free(p.value_to);
-    free(p.contributions);
-    free(p.grad_from);
+    free(p.of);
     free(p.items);
     return st;
 }

@@ -197,7 +197,9 @@ sak_status sak_graph_rewrite(sak_graph *g, int *count, sak_error *err)
         find_runs(&p);
         if (!pays(&p))
             continue;
+        g->block = g->node[i]->block;
         st = apply(&p, err);
+        g->block = 0;
         ++*count;
     }
     free(uses);

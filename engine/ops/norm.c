@@ -299,6 +299,8 @@ static void batch_statistics(job *j, sak_real *mean, sak_real *rstd)
     sak_real *running_mean = mutable_input(c, 3), *running_var = mutable_input(c, 4);
     for (int64_t i = 0; i < j->n; i++) {
         rstd[i] = 1 / (sak_real)sqrt((double)(sum[i] / n + eps));
+        if (c->again)
+            continue;
         running_mean[i] = (1 - m) * running_mean[i] + m * mean[i];
         running_var[i] = (1 - m) * running_var[i] + m * (sum[i] / (n - 1));
     }

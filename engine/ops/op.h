@@ -79,6 +79,7 @@ typedef struct sak_opcall {
     sak_real *shared;
     sak_real *each; /* worker w: each + w * each_stride */
     int64_t each_stride;
+    bool again; /* forward is repeated for backward: inputs in `mutates` must stay as they are */
     sak_rng_key rng; /* seed, node and step; element index is the op's business */
 } sak_opcall;
 

@@ -69,6 +69,17 @@ function Scope:buffer(name, shape, init)
   return s.graph:param(s.params, s.prefix .. name, shape, init, true)
 end
 
+--- f(…), whose nodes are a block: with engine.checkpoint = "blocks" their values are computed again
+--- for the gradient instead of kept.
+---@param f function
+function Scope:block(f, ...)
+  local graph = of(self).graph
+  local begun = graph:block(true)
+  local results = table.pack(f(...))
+  if begun then graph:block(false) end
+  return table.unpack(results, 1, results.n)
+end
+
 --- Makes x readable as `name` after a step when the builder asked for traces (sak verify).
 ---@return userdata x
 function Scope:trace(name, x)

@@ -429,7 +429,10 @@ evaluation "eval" { doc = "When and how predictions are scored.",
 local engine = family("engine", { doc = "how graphs are executed", single = true, flat = true })
 engine "engine" { doc = "How graphs are executed; results agree up to rounding.",
   { "rewrite", bool, "replace operations by cheaper equal ones: a convolution of a resized map by one before resizing",
-    default = true } }
+    default = true },
+  { "checkpoint", choice { "none", "blocks" },
+    "blocks: keep the inputs of blocks, adapters, routers and heads only, and compute the rest again for the gradient; the same bits in less memory",
+    default = "none" } }
 
 local experiment = family("experiment", { doc = "an experiment", single = true, curried = true })
 experiment "experiment" { doc = "Data, teachers, student and the stages that train it.",

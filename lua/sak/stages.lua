@@ -66,7 +66,8 @@ end
 local function assemble(ctx, params, o)
   local cfg, stage = ctx.cfg, o.stage
   local size = stage and stages.size(ctx, stage) or ctx.data.size
-  local graph = core.graph { training = o.stage ~= nil, seed = cfg.seed, rewrite = cfg.engine.rewrite }
+  local graph = core.graph { training = o.stage ~= nil, seed = cfg.seed, rewrite = cfg.engine.rewrite,
+    checkpoint = cfg.engine.checkpoint == "blocks" }
   local later, finish = deferred()
   local inputs = {}
   local scope = nn.scope(graph, params, { inputs = inputs })
@@ -172,7 +173,8 @@ function plan.pretrain(ctx, stage)
   local fields, more = pretrain.needs(stage.objective, cfg.student.stem)
   local shapes <close> = dataset.train_loader(ctx.data, cfg.data, stage, fields, cfg.seed, more)
   local params, graph = core.params(cfg.seed),
-    core.graph { training = true, seed = cfg.seed, rewrite = cfg.engine.rewrite }
+    core.graph { training = true, seed = cfg.seed, rewrite = cfg.engine.rewrite,
+      checkpoint = cfg.engine.checkpoint == "blocks" }
   local later, finish = deferred()
   local inputs = {}
   local scope = nn.scope(graph, params, { inputs = inputs })

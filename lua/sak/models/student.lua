@@ -41,12 +41,12 @@ function student.backbone(nn, image, c)
   local x = nn:trace("stem/embed", vit.embed(nn / "vit", image, c.stem))
   local r = {}
   for _, t in ipairs(c.teachers) do
-    r[t.name] = adapter.step(nn / "tsap" / t.name, 0, x, nil, c.adapter)
+    r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, 0, x, nil, c.adapter)
   end
   for i = 0, c.stem.depth - 1 do
-    x = nn:trace("stem/block" .. i, vit.block(nn / "vit" / "blocks" / i, x, c.stem))
+    x = nn:trace("stem/block" .. i, nn:block(vit.block, nn / "vit" / "blocks" / i, x, c.stem))
     for _, t in ipairs(c.teachers) do
-      r[t.name] = adapter.step(nn / "tsap" / t.name, i + 1, x, r[t.name], c.adapter)
+      r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, i + 1, x, r[t.name], c.adapter)
     end
     local level = level_of[i]
     if level then
@@ -83,7 +83,7 @@ function student.route(nn, i, level, stem, experts, c, mixed, weights)
       shared = shared or nn:trace("mor/level" .. level, router.sum(nn, stem, experts))
       o = shared
     else
-      o, p = router.forward(nn / "mor" / key, stem, experts, spec)
+      o, p = nn:block(router.forward, nn / "mor" / key, stem, experts, spec)
       nn:trace(("mor/%s/level%d"):format(task, level), o)
     end
     mixed[task][level] = o
@@ -112,7 +112,7 @@ function student.heads(nn, mixed, image, c)
   for _, task in ipairs(c.tasks) do
     local spec = setmetatable({ task = task, h = h, w = w, H = s[2], W = s[3],
       channels = c.channels[task] }, { __index = c.head })
-    local low = nn:trace("head/" .. task, head.forward(nn / task, mixed[task], spec))
+    local low = nn:trace("head/" .. task, nn:block(head.forward, nn / task, mixed[task], spec))
     outputs[task] = nn:trace("out/" .. task, head.upsample(low, s[2], s[3]))
   end
   return outputs

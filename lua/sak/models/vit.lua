@@ -103,7 +103,7 @@ end
 --- Output of the last block, prefix tokens included.
 function vit.encode(nn, image, c, keep)
   local x = vit.embed(nn, image, c, keep)
-  for i = 0, c.depth - 1 do x = vit.block(nn / "blocks" / i, x, c) end
+  for i = 0, c.depth - 1 do x = nn:block(vit.block, nn / "blocks" / i, x, c) end
   return x
 end
 
@@ -114,7 +114,7 @@ function vit.features(nn, image, c)
   local wanted, levels = {}, {}
   for _, i in ipairs(c.out_indices) do wanted[i] = true end
   for i = 0, c.depth - 1 do
-    x = vit.block(nn / "blocks" / i, x, c)
+    x = nn:block(vit.block, nn / "blocks" / i, x, c)
     if wanted[i] then levels[#levels + 1] = vit.patch_tokens(x, c) end
   end
   local s = image.shape

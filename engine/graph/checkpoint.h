@@ -1,0 +1,12 @@
+/* Checkpointing: blocks of nodes keep their inputs and outputs only; what backward needs in between
+ * is computed again (Chen et al., arXiv:1604.06174). */
+#ifndef SAK_GRAPH_CHECKPOINT_H
+#define SAK_GRAPH_CHECKPOINT_H
+
+#include "graph/graph.h"
+
+/* After marking: sets `recomputed` of every node inside a block (see sak_graph.block) whose value
+ * backward reads, or needs for such a value, and that nothing outside the block reads. */
+sak_status sak_graph_mark_recomputed(sak_graph *g, sak_error *err);
+
+#endif
