@@ -147,4 +147,48 @@ write_shard(2, shards[2])
 assert(weights.identity(dir) ~= one, "a changed shard has the same identity")
 os.execute("rm -r " .. dir)
 
+-- Swin: the reduction after a stage belongs to the stage it leads into; three sources, one set of parameters
+local names = require "sak.names"
+local function swin(rows, title)
+  local shapes = { ["classifier.weight"] = { 10, 8 } }
+  if title ~= "Hugging Face Swin" then shapes = { ["head.weight"] = { 10, 8 } } end
+  for theirs in pairs(rows) do shapes[theirs] = { 8 } end
+  local map = names.map(shapes, "x")
+  assert(map.source.title == title and map.outside.classifier == 1 and #map.unknown == 0, map.source.title)
+  for theirs, ours in pairs(rows) do
+    if ours then
+      local name, k = ours:match "^(%S+) ?(%d?)"
+      local part = map.parts[name][k ~= "" and tonumber(k) or 1]
+      assert(part.name == theirs and part.n == (k ~= "" and 3 or 1), theirs)
+      local sought = names.theirs(map, name)
+      assert(sought[tonumber(k) or 1] == theirs or theirs:find("downsample", 1, true), theirs)
+    end
+  end
+end
+swin({ ["swin.embeddings.patch_embeddings.projection.weight"] = "patch_embed.proj.weight",
+  ["swin.embeddings.norm.bias"] = "patch_embed.norm.bias",
+  ["swin.encoder.layers.0.blocks.0.layernorm_before.weight"] = "layers.0.blocks.0.norm1.weight",
+  ["swin.encoder.layers.2.blocks.1.attention.self.query.weight"] = "layers.2.blocks.1.attn.qkv.weight 1",
+  ["swin.encoder.layers.2.blocks.1.attention.self.key.weight"] = "layers.2.blocks.1.attn.qkv.weight 2",
+  ["swin.encoder.layers.2.blocks.1.attention.self.value.weight"] = "layers.2.blocks.1.attn.qkv.weight 3",
+  ["swin.encoder.layers.2.blocks.1.attention.self.relative_position_bias_table"] =
+    "layers.2.blocks.1.attn.relative_position_bias_table",
+  ["swin.encoder.layers.2.blocks.1.attention.self.relative_position_index"] = false,
+  ["swin.encoder.layers.2.blocks.1.attention.output.dense.bias"] = "layers.2.blocks.1.attn.proj.bias",
+  ["swin.encoder.layers.2.blocks.1.layernorm_after.bias"] = "layers.2.blocks.1.norm2.bias",
+  ["swin.encoder.layers.2.blocks.1.intermediate.dense.bias"] = "layers.2.blocks.1.mlp.fc1.bias",
+  ["swin.encoder.layers.2.blocks.1.output.dense.bias"] = "layers.2.blocks.1.mlp.fc2.bias",
+  ["swin.encoder.layers.0.downsample.reduction.weight"] = "layers.1.downsample.reduction.weight",
+  ["swin.encoder.layers.2.downsample.norm.bias"] = "layers.3.downsample.norm.bias",
+  ["swin.layernorm.weight"] = false }, "Hugging Face Swin")
+local function plain(first)
+  return { ["patch_embed.proj.weight"] = "patch_embed.proj.weight", ["patch_embed.norm.weight"] = "patch_embed.norm.weight",
+    ["layers.0.blocks.0.attn.relative_position_bias_table"] = "layers.0.blocks.0.attn.relative_position_bias_table",
+    ["layers.1.blocks.1.attn_mask"] = false, ["layers.0.blocks.0.mlp.fc2.bias"] = "layers.0.blocks.0.mlp.fc2.bias",
+    [("layers.%d.downsample.reduction.weight"):format(first)] = "layers.1.downsample.reduction.weight",
+    [("layers.%d.downsample.norm.bias"):format(first + 2)] = "layers.3.downsample.norm.bias", ["norm.bias"] = false }
+end
+swin(plain(0), "Microsoft Swin")
+swin(plain(1), "timm")
+
 os.remove(path)
