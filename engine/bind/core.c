@@ -122,7 +122,9 @@ int luaopen_sak_core(lua_State *L)
     sak_open_params(L);
     sak_open_export(L);
     sak_open_train(L);
+#ifndef SAK_DOUBLE /* the loader fills batches in float */
     sak_open_data(L);
+#endif
     sak_open_meter(L);
     sak_open_store(L);
     sak_open_compare(L);

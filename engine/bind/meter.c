@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bind/core.h"
+#include "bind/real.h"
 #include "metrics/meter.h"
 
 #define TYPE "sak.meter"
@@ -101,7 +102,10 @@ static int m_update(lua_State *L)
     SAK_CHECK(L, &err,
               check_pair(m, &out, lua_tostring(L, 3), &label, lua_tostring(L, 4), &err));
     SAK_CHECK(L, &err, check_count(m->row, B, out.d[0], &err));
-    SAK_CHECK(L, &err, sak_meter_update(m, x, y, B, out.d[1], out.d[2], &err));
+    SAK_CHECK(L, &err,
+              sak_meter_update(m, sak_as_float(L, x, sak_shape_count(&out)),
+                               sak_as_float(L, y, sak_shape_count(&label)), B, out.d[1],
+                               out.d[2], &err));
     return 0;
 }
 
@@ -177,7 +181,7 @@ static int t_fit(lua_State *L)
     const sak_real *y = values(L, &sak_to_graph(L, 2)->g, 3, &s);
     sak_error err;
     SAK_CHECK(L, &err, check_label(t->row, &s, lua_tostring(L, 3), &err));
-    sak_trivial_fit(t, y, s.d[0] * s.d[1] * s.d[2]);
+    sak_trivial_fit(t, sak_as_float(L, y, sak_shape_count(&s)), s.d[0] * s.d[1] * s.d[2]);
     return 0;
 }
 
@@ -197,6 +201,7 @@ static int t_score(lua_State *L)
     SAK_CHECK(L, &err, check_label(m->row, &s, lua_tostring(L, 4), &err));
     SAK_CHECK(L, &err, check_count(m->row, B, s.d[0], &err));
     const int64_t pixels = B * s.d[1] * s.d[2];
+    const float *label = sak_as_float(L, y, sak_shape_count(&s));
     float *one = lua_newuserdatauv(L, sizeof *one * (size_t)C, 0);
     float *out = malloc(sizeof *out * (size_t)(pixels * C + 1));
     if (!out)
@@ -204,7 +209,7 @@ static int t_score(lua_State *L)
     sak_trivial_output(t, one);
     for (int64_t i = 0; i < pixels; i++)
         memcpy(out + i * C, one, sizeof *one * (size_t)C);
-    const sak_status st = sak_meter_update(m, out, y, B, s.d[1], s.d[2], &err);
+    const sak_status st = sak_meter_update(m, out, label, B, s.d[1], s.d[2], &err);
     free(out);
     return st == SAK_OK ? 0 : sak_raise(L, &err);
 }

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "bind/core.h"
+#include "bind/real.h"
 #include "kernels/resample.h"
 #include "weights/safetensors.h"
 
@@ -177,6 +178,8 @@ static int p_save(lua_State *L)
     const char *meta[SAK_META_MAX];
     sak_to_meta(L, 3, meta);
     int n = 0;
+    if (sizeof(sak_real) != sizeof(float))
+        return luaL_error(L, "only the engine in float saves weights");
     sak_st_source *list = calloc((size_t)p->n + 1, sizeof *list);
     if (!list)
         return luaL_error(L, "out of memory while saving %s", path);
@@ -281,10 +284,10 @@ static const sak_st_tensor *tensor_at(lua_State *L, const sak_weights *st, int i
 static int f_get(lua_State *L)
 {
     const sak_st_tensor *t = tensor_at(L, to_file(L, 1), 2);
-    float *x = malloc(sizeof *x * (size_t)(t->count + 1));
+    sak_real *x = malloc(sizeof *x * (size_t)(t->count + 1));
     if (!x)
         return luaL_error(L, "out of memory reading '%s'", t->name);
-    sak_st_copy_f32(t, x);
+    sak_copy_stored(L, t, x);
     push_values(L, x, t->count);
     free(x);
     return 1;
@@ -309,7 +312,7 @@ static int p_load(lua_State *L)
         return sak_raise(L, &err);
     }
     SAK_CHECK(L, &err, sak_params_seal(p, &err));
-    sak_st_copy_f32(t, p->value + q->offset + first);
+    sak_copy_stored(L, t, p->value + q->offset + first);
     return 0;
 }
 
@@ -354,10 +357,10 @@ static int p_load_resized(lua_State *L)
     const sak_param *q = &p->list[find(L, p, 2)];
     const sak_st_tensor *t = tensor_at(L, to_file(L, 3), 4);
     const grids g = to_grids(L, 5);
-    float *x = malloc(sizeof *x * (size_t)(t->count + 1));
+    sak_real *x = malloc(sizeof *x * (size_t)(t->count + 1));
     if (!x)
         return luaL_error(L, "out of memory reading '%s'", t->name);
-    sak_st_copy_f32(t, x);
+    sak_copy_stored(L, t, x);
     sak_error err;
     const sak_status s = resample(p, q, x, t->count, &g, &err);
     free(x);

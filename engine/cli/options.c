@@ -38,6 +38,7 @@ const sak_option_spec sak_option_specs[] = {
     {"precision", 0, "NAME", "precision of the experiment, as --set precision=NAME",
      SAK_OPTION_TEXT, AT(precision), 0, 0},
     {"profile", 0, NULL, "seconds by operation", SAK_OPTION_FLAG, AT(profile), 0, 0},
+    {"cross", 0, "f64", "repeat in double", SAK_OPTION_TEXT, AT(cross), 0, 0},
     {"quiet", 'q', NULL, "no progress, only results and errors", SAK_OPTION_FLAG, AT(quiet), 0, 0},
     {"help", 'h', NULL, "explain the verb", SAK_OPTION_FLAG, AT(help), 0, 0},
     {"version", 0, NULL, "print the version", SAK_OPTION_FLAG, AT(version), 0, 0},

@@ -89,7 +89,7 @@ const sak_verb sak_verbs[] = {
      "Tables on screen stop at 1000 rows (--limit), any query after 60 s (--timeout).  --write\n"
      "runs all statements in one transaction and prints nothing.",
      sak_verb_sql},
-    {"verify", "DIR...", 1, -1, "threads json quiet", false,
+    {"verify", "DIR...", 1, -1, "cross threads json quiet", false,
      "hold the engine against a reference dump",
      "Builds the model a dump describes, loads its weights, and compares features, losses,\n"
      "gradients and parameters after optimiser steps with the stored ones, tensor by tensor.  A\n"
@@ -97,8 +97,16 @@ const sak_verb sak_verbs[] = {
      "\n"
      "  sak verify ../shared/reference/fixtures/a_s1_two_teachers\n"
      "\n"
-     "Exit status 1 when a tensor is further off than float rounding explains.",
-     sak_verb_lua},
+     "  sak verify --cross f64 DIR       the same in double\n"
+     "  sak verify --json DIR            every tensor, not only those that fail\n"
+     "\n"
+     "Exit status 1 when a tensor is further off than float rounding explains, and when nothing in\n"
+     "the model answers to a stored tensor.  --cross f64 repeats everything on the engine built in\n"
+     "double: then what is left beyond the rounding of the stored float32 values is at most 1e-9 of\n"
+     "a tensor's largest element, so that what fails in float alone is rounding, and what fails in\n"
+     "both is a mistake.  scripts/dump_reference.py writes dumps of your own PyTorch models and\n"
+     "describes the format.",
+     sak_verb_verify},
     {"export", "RUN FILE", 2, 2, "db stage dtype json quiet", false,
      "take a run's student away as a safetensors file",
      "Writes the weights that a run left to FILE under the published names (backbone.vit.*,\n"

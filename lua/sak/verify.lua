@@ -78,7 +78,8 @@ local function print_report(dir, report, all)
   end
   local groups = {}
   for i, g in ipairs(report:groups()) do groups[i] = ("%s %d"):format(g.group, g.count) end
-  print(("%s: %d tensors, %d beyond tolerance%s"):format(dir, #report.rows, report.failed,
+  print(("%s%s: %d tensors, %d beyond tolerance%s"):format(dir, core.real_bits == 64 and " in double" or "",
+    #report.rows, report.failed,
     worst and ("; largest relative error %.3g (%s)"):format(worst.relative, worst.name) or ""))
   print("  compared: " .. table.concat(groups, ", "))
   for _, note in ipairs(report.notes) do print("  " .. note) end
