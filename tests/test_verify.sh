@@ -51,4 +51,13 @@ with 's|"cos+l1"|"cosine"|'
 expects 2 "loss_type must be one of cos+l1, cos, l2, got \"cosine\"" "$sak" verify "$tmp/dump"
 with 's|"depth": 6|"depth": 4|'
 expects 2 "out_indices has 4, but the blocks are 0 to 3" "$sak" verify "$tmp/dump"
+# in double a dump agrees to the rounding of what it stores, so that a change shows which float hides
+cp $dumps/s1_shuffled_levels/* "$tmp/dump/"
+expects 0 "in double: 436 tensors, 0 beyond tolerance" "$sak" verify --cross f64 "$tmp/dump"
+with 's|1e-12|1e-08|'
+expects 0 "0 beyond tolerance" "$sak" verify "$tmp/dump"
+expects 1 "stem/embed  FAIL" "$sak" verify --cross f64 "$tmp/dump"
+expects 2 "--cross must be f64" "$sak" verify --cross f16 "$tmp/dump"
+cp "$sak" "$tmp/alone"
+expects 2 "cmake --build build --target sak-f64" "$tmp/alone" verify --cross f64 "$tmp/dump"
 echo "verify: dumps agree; a nudged weight, a tensor without counterpart and a wrong configuration are noticed"

@@ -17,16 +17,19 @@ static sak_meter *to_meter(lua_State *L, int i)
     return m;
 }
 
-/* core.meter(task, {classes =, edge_weight =, edge_match =, protocol = "plain"|"seism", max_dist =}) */
+/* core.meter(task, {classes =, edge_weight =, edge_match =, protocol = "plain"|"seism"|"bsds", max_dist =}) */
 static int new_meter(lua_State *L)
 {
     const char *task = luaL_checkstring(L, 1);
-    const char *protocol = sak_opt_text(L, 2, "protocol", "plain");
+    int protocol = 0;
+    if (lua_istable(L, 2)) {
+        lua_getfield(L, 2, "protocol");
+        protocol = luaL_checkoption(L, -1, "plain", sak_edge_protocol_names);
+    }
     const sak_meter_spec spec = {.classes = (int)sak_opt_number(L, 2, "classes", 0),
                                  .edge_weight = sak_opt_number(L, 2, "edge_weight", 0),
                                  .edge_match = sak_opt_bool(L, 2, "edge_match", false),
-                                 .protocol = strcmp(protocol, "seism") == 0 ? SAK_EDGE_SEISM
-                                                                            : SAK_EDGE_PLAIN,
+                                 .protocol = (sak_edge_protocol)protocol,
                                  .max_dist = sak_opt_number(L, 2, "max_dist", 0)};
     sak_meter *m = lua_newuserdatauv(L, sizeof *m, 0);
     *m = (sak_meter){0};

@@ -19,6 +19,9 @@ typedef struct sak_options {
     int n_args;
     const char **set; /* --set, in order; NULL-terminated */
     int n_set;
+    const char *gt, *protocol; /* of score */
+    int64_t thresholds;
+    double max_dist;
     const char *cross; /* --cross; NULL when not given */
     const char *db, *out, *metric, *dtype;
     int64_t threads, stage, limit; /* limit: -1 when not given */

@@ -120,6 +120,22 @@ const sak_verb sak_verbs[] = {
      "\n"
      "f16 and bf16 round to nearest even; running statistics stay f32.",
      sak_verb_lua},
+    {"score", "edge DIR", 2, 2, "gt protocol max-dist thresholds threads json csv", false,
+     "boundary F, OIS and AP of a folder of edge maps",
+     "Scores edge maps (name.png, 8 bits, bright where there is an edge) against annotations\n"
+     "(name.mat as in BSDS500, with all its annotators, or name.png, nonzero at boundaries): odsF,\n"
+     "oisF and AP as the edge meter of a run computes them, the same bits for any --threads.\n"
+     "\n"
+     "  sak score edge results/edges --gt data/edges\n"
+     "  sak score edge png --gt groundTruth --protocol bsds --thresholds 5\n"
+     "  sak score edge png --gt groundTruth --json | jq .curve\n"
+     "\n"
+     "Protocols differ by about a point.  seism: non-maximum suppression on a smoothed map, rounded\n"
+     "to 8 bits again, value >= threshold; plain: suppression without smoothing, value > threshold;\n"
+     "both thin the annotations.  bsds: the benchmark as published, no suppression, annotations as\n"
+     "they are, F interpolated between thresholds.  --max-dist is 0.0075 for BSDS and PASCAL,\n"
+     "0.011 for NYUD.",
+     sak_verb_score},
     {"ops", "[NAME]", 0, 1, "json csv", false, "the operations a script can compute with",
      "Lists every operation with inputs, attributes and their defaults (? marks a required one),\n"
      "equation and meaning; with NAME, one of them in full.  All are functions of tensors in Lua,\n"

@@ -26,6 +26,7 @@ int sak_verb_show(const sak_options *o);
 int sak_verb_compare(const sak_options *o);
 int sak_verb_report(const sak_options *o);
 int sak_verb_sql(const sak_options *o);
+int sak_verb_score(const sak_options *o);
 int sak_verb_verify(const sak_options *o);
 int sak_verb_ops(const sak_options *o);
 int sak_verb_doctor(const sak_options *o);

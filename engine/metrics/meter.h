@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "metrics/edge.h"
 
 /* One number a meter reports.  `higher`: higher is better. */
 typedef struct sak_meter_value {
@@ -15,8 +16,6 @@ typedef struct sak_meter_value {
     bool higher;
     const char *doc;
 } sak_meter_value;
-
-typedef enum sak_edge_protocol { SAK_EDGE_PLAIN = 0, SAK_EDGE_SEISM } sak_edge_protocol;
 
 /* What a meter needs to know; zero takes the default. */
 typedef struct sak_meter_spec {

@@ -1,0 +1,137 @@
+/* MATLAB's .mat files through matio. */
+#include "data/mat.h"
+
+#include <matio.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+enum { VARIABLES = 16 };
+
+/* A file keeps the variables that were asked for. */
+struct sak_mat {
+    mat_t *file;
+    char *path;
+    matvar_t *read[VARIABLES];
+    int n;
+};
+
+static matvar_t *native(const sak_mat_value *v)
+{
+    return (matvar_t *)(uintptr_t)v;
+}
+
+static const sak_mat_value *borrowed(matvar_t *v)
+{
+    return (const sak_mat_value *)v;
+}
+
+sak_status sak_mat_open(sak_mat **m, const char *path, sak_error *err)
+{
+    *m = NULL;
+    if (access(path, R_OK) != 0)
+        return SAK_FAIL(err, SAK_ENOENT, "%s: cannot be read", path);
+    sak_mat *own = NULL;
+    SAK_TRY(sak_alloc((void **)&own, 1, sizeof *own, err));
+    own->file = Mat_Open(path, MAT_ACC_RDONLY);
+    own->path = strdup(path);
+    if (!own->file || !own->path) {
+        sak_mat_close(own);
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: not a MATLAB .mat file", path);
+    }
+    *m = own;
+    return SAK_OK;
+}
+
+void sak_mat_close(sak_mat *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; i < m->n; i++)
+        Mat_VarFree(m->read[i]);
+    if (m->file)
+        Mat_Close(m->file);
+    free(m->path);
+    sak_free(m);
+}
+
+const sak_mat_value *sak_mat_find(sak_mat *m, const char *name)
+{
+    for (int i = 0; i < m->n; i++)
+        if (m->read[i]->name && strcmp(m->read[i]->name, name) == 0)
+            return borrowed(m->read[i]);
+    matvar_t *v = m->n < VARIABLES ? Mat_VarRead(m->file, name) : NULL;
+    if (v)
+        m->read[m->n++] = v;
+    return borrowed(v);
+}
+
+int64_t sak_mat_count(const sak_mat_value *value)
+{
+    const matvar_t *v = native(value);
+    if (!v)
+        return 0;
+    if (v->class_type != MAT_C_CELL && v->class_type != MAT_C_STRUCT)
+        return 1;
+    int64_t n = 1;
+    for (int i = 0; i < v->rank; i++)
+        n *= (int64_t)v->dims[i];
+    return n;
+}
+
+const sak_mat_value *sak_mat_cell(const sak_mat_value *value, int64_t i)
+{
+    matvar_t *v = native(value);
+    const bool fits = v && v->class_type == MAT_C_CELL && i >= 0 && i < sak_mat_count(value);
+    return fits ? borrowed(Mat_VarGetCell(v, (int)i)) : NULL;
+}
+
+const sak_mat_value *sak_mat_field(const sak_mat_value *value, int64_t i, const char *name)
+{
+    matvar_t *v = native(value);
+    const bool fits = v && v->class_type == MAT_C_STRUCT && i >= 0 && i < sak_mat_count(value);
+    return fits ? borrowed(Mat_VarGetStructFieldByName(v, name, (size_t)i)) : NULL;
+}
+
+/* Element i, counted down the columns. */
+static bool number(const matvar_t *v, size_t i, float *out)
+{
+    switch (v->data_type) {
+    case MAT_T_DOUBLE: *out = (float)((const double *)v->data)[i]; return true;
+    case MAT_T_SINGLE: *out = ((const float *)v->data)[i]; return true;
+    case MAT_T_UINT8: *out = (float)((const uint8_t *)v->data)[i]; return true;
+    case MAT_T_INT8: *out = (float)((const int8_t *)v->data)[i]; return true;
+    case MAT_T_UINT16: *out = (float)((const uint16_t *)v->data)[i]; return true;
+    case MAT_T_INT16: *out = (float)((const int16_t *)v->data)[i]; return true;
+    case MAT_T_UINT32: *out = (float)((const uint32_t *)v->data)[i]; return true;
+    case MAT_T_INT32: *out = (float)((const int32_t *)v->data)[i]; return true;
+    default: return false;
+    }
+}
+
+sak_status sak_mat_image(const sak_mat *m, const sak_mat_value *value, const char *what, float **out,
+                         int *H, int *W, sak_error *err)
+{
+    const matvar_t *v = native(value);
+    *out = NULL;
+    if (!v)
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: there is no %s", m->path, what);
+    float probe;
+    if (v->rank != 2 || v->isComplex || !v->data || v->dims[0] < 1 || v->dims[1] < 1 ||
+        v->nbytes / v->dims[0] / v->dims[1] < (size_t)v->data_size || !number(v, 0, &probe))
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: %s is not a 2-D array of numbers", m->path, what);
+    if (v->dims[0] > SAK_MAT_MAX_SIDE || v->dims[1] > SAK_MAT_MAX_SIDE)
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: %s is %zu x %zu, larger than %d", m->path, what,
+                        v->dims[0], v->dims[1], SAK_MAT_MAX_SIDE);
+    const size_t h = v->dims[0], w = v->dims[1];
+    SAK_TRY(sak_alloc((void **)out, h * w, sizeof **out, err));
+    for (size_t x = 0; x < w; x++)
+        for (size_t y = 0; y < h; y++)
+            number(v, x * h + y, &(*out)[y * w + x]);
+    *H = (int)h;
+    *W = (int)w;
+    return SAK_OK;
+}
