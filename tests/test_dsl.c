@@ -57,6 +57,8 @@ LUA_TESTS(ablation)
 LUA_TESTS(sandbox)
 LUA_TESTS(json)
 LUA_TESTS(schema)
+LUA_TESTS(sampler)
+LUA_TESTS(stopper)
 
 static int push_text(lua_State *L)
 {
@@ -151,6 +153,8 @@ int main(void)
         cmocka_unit_test(sandbox),
         cmocka_unit_test(json),
         cmocka_unit_test(schema),
+        cmocka_unit_test(sampler),
+        cmocka_unit_test(stopper),
         cmocka_unit_test(limits_are_those_of_the_options),
         cmocka_unit_test(a_stopped_state_goes_on_working),
         cmocka_unit_test(unsafe_scripts_have_the_whole_library),

@@ -7,13 +7,16 @@
 
 #include "base/status.h"
 
-/* What the command line hands to `run` and `check`. */
+/* What the command line hands to the verbs that Lua does. */
 typedef struct sak_job {
     const char *verb;            /* "run", "check", … : function of lua/sak/main.lua */
     const char *const *args;     /* positional arguments, NULL-terminated (script path, …) */
     const char *const *set;      /* --set path=value, +path=v, ~path; NULL-terminated */
+    const char *const *grid;     /* --grid path=v,v,…; NULL-terminated */
     const char *db;              /* results database */
     int threads;                 /* 0 = all usable cores */
+    int jobs, seeds;             /* of a sweep; 0: not given */
+    bool retry, fail_fast, fresh, now;
     bool quiet, json, csv;
     bool tty;                    /* stderr is a terminal: live progress line */
     const char *out;             /* -o FILE or folder, NULL = default */

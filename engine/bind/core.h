@@ -52,6 +52,7 @@ sak_ltensor *sak_to_tensor(lua_State *L, int i);
 sak_params *sak_to_params(lua_State *L, int i);
 sak_dataset *sak_to_dataset(lua_State *L, int i);
 sak_run *sak_to_run(lua_State *L, int i);
+sak_store *sak_to_store(lua_State *L, int i);
 void sak_push_tensor(lua_State *L, int graph_index, sak_graph *g, int node);
 
 /* graph:op(name, {attr}), for ops without inputs. */
@@ -71,6 +72,10 @@ void sak_open_progress(lua_State *L);
 void sak_open_sheet(lua_State *L);
 void sak_open_process(lua_State *L);
 void sak_open_bench(lua_State *L);
+void sak_open_sweep(lua_State *L);
+void sak_open_child(lua_State *L);
+/* Further methods of a store. */
+extern const luaL_Reg sak_sweep_methods[];
 
 int luaopen_sak_core(lua_State *L);
 

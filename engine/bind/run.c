@@ -92,6 +92,8 @@ static void push_job(lua_State *L, const sak_job *job)
     lua_setfield(L, -2, "args");
     push_list(L, job->set);
     lua_setfield(L, -2, "set");
+    push_list(L, job->grid);
+    lua_setfield(L, -2, "grid");
     push_list(L, (const char *const *)job->argv);
     lua_setfield(L, -2, "argv");
     const struct {
@@ -104,15 +106,22 @@ static void push_job(lua_State *L, const sak_job *job)
     const struct {
         const char *key;
         bool on;
-    } flags[] = {{"quiet", job->quiet}, {"json", job->json}, {"csv", job->csv}, {"tty", job->tty}};
+    } flags[] = {{"quiet", job->quiet}, {"json", job->json}, {"csv", job->csv}, {"tty", job->tty},
+                 {"retry", job->retry}, {"fail_fast", job->fail_fast}, {"fresh", job->fresh},
+                 {"now", job->now}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         lua_pushboolean(L, flags[i].on);
         lua_setfield(L, -2, flags[i].key);
     }
-    lua_pushinteger(L, job->threads);
-    lua_setfield(L, -2, "threads");
-    lua_pushinteger(L, job->stage);
-    lua_setfield(L, -2, "stage");
+    const struct {
+        const char *key;
+        int n;
+    } numbers[] = {{"threads", job->threads}, {"stage", job->stage},
+                   {"jobs", job->jobs}, {"seeds", job->seeds}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        lua_pushinteger(L, numbers[i].n);
+        lua_setfield(L, -2, numbers[i].key);
+    }
 }
 
 static int dispatch(lua_State *L)

@@ -9,7 +9,7 @@
 #define STORE "sak.store"
 #define RUN "sak.run"
 
-static sak_store *to_store(lua_State *L, int i)
+sak_store *sak_to_store(lua_State *L, int i)
 {
     sak_store **s = luaL_checkudata(L, i, STORE);
     if (!*s)
@@ -25,17 +25,17 @@ sak_run *sak_to_run(lua_State *L, int i)
     return *r;
 }
 
-/* core.store(path, "read" | "write") */
+/* core.store(path, "read" | "write" | "spool") */
 static int open_store(lua_State *L)
 {
-    static const char *const modes[] = {"read", "write", NULL};
+    static const char *const modes[] = {"read", "write", "spool", NULL};
+    static const sak_store_mode values[] = {SAK_STORE_READ, SAK_STORE_WRITE, SAK_STORE_SPOOL};
     const int mode = luaL_checkoption(L, 2, "read", modes);
     sak_store **own = lua_newuserdatauv(L, sizeof *own, 0);
     *own = NULL;
     luaL_setmetatable(L, STORE);
     sak_error err;
-    SAK_CHECK(L, &err, sak_store_open(luaL_checkstring(L, 1),
-                                      mode ? SAK_STORE_WRITE : SAK_STORE_READ, own, &err));
+    SAK_CHECK(L, &err, sak_store_open(luaL_checkstring(L, 1), values[mode], own, &err));
     return 1;
 }
 
@@ -51,7 +51,7 @@ static int s_close(lua_State *L)
 /* store:begin{experiment =, config_json =, …}: the fields of sak_run_info. */
 static int s_begin(lua_State *L)
 {
-    sak_store *s = to_store(L, 1);
+    sak_store *s = sak_to_store(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     sak_run_info info = {.seed = (int64_t)sak_opt_number(L, 2, "seed", 0),
                          .git_dirty = sak_opt_bool(L, 2, "git_dirty", false),
@@ -72,7 +72,7 @@ static int s_begin(lua_State *L)
         {"sak_version", &info.sak_version},     {"cpu", &info.cpu},
         {"blis_kernel", &info.blis_kernel},     {"isa", &info.isa},
         {"sweep", &info.sweep},                 {"arm", &info.arm},
-        {"cell", &info.cell}};
+        {"cell", &info.cell},                   {"uid", &info.uid}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i].at = sak_opt_text(L, 2, texts[i].key, NULL);
     sak_run **own = lua_newuserdatauv(L, sizeof *own, 1);
@@ -127,7 +127,7 @@ static int s_query(lua_State *L)
     const sak_query q = {.sql = luaL_checkstring(L, 2), .params = params, .n_params = n > 0 ? n : 0};
     sak_rows *rows = NULL;
     sak_error err;
-    SAK_CHECK(L, &err, sak_store_query(to_store(L, 1), &q, &rows, &err));
+    SAK_CHECK(L, &err, sak_store_query(sak_to_store(L, 1), &q, &rows, &err));
     lua_newtable(L);
     bool more = true;
     sak_status st = SAK_OK;
@@ -148,7 +148,7 @@ static int s_find(lua_State *L)
 {
     int64_t id = 0;
     sak_error err;
-    SAK_CHECK(L, &err, sak_store_find_run(to_store(L, 1), luaL_checkstring(L, 2), &id, &err));
+    SAK_CHECK(L, &err, sak_store_find_run(sak_to_store(L, 1), luaL_checkstring(L, 2), &id, &err));
     lua_pushinteger(L, id);
     return 1;
 }
@@ -286,6 +286,10 @@ void sak_open_store(lua_State *L)
         {"tag", r_tag},     {"event", r_event},       {"artifact", r_artifact}, {"tick", r_tick},
         {"flush", r_flush}, {"sync", r_sync},         {"finish", r_finish},     {NULL, NULL}};
     sak_new_type(L, STORE, store, s_close);
+    luaL_getmetatable(L, STORE);
+    lua_getfield(L, -1, "__index");
+    luaL_setfuncs(L, sak_sweep_methods, 0);
+    lua_pop(L, 2);
     sak_new_type(L, RUN, run, r_gc);
     lua_pushcfunction(L, open_store);
     lua_setfield(L, -2, "store");

@@ -17,7 +17,8 @@ int sak_verb_unknown(const char *name)
 {
     sak_suggest s = sak_suggest_open(name, strlen(name));
     for (const sak_verb *v = sak_verbs; v->name; v++)
-        sak_suggest_try(&s, v->name);
+        if (v->doc)
+            sak_suggest_try(&s, v->name);
     char remedy[200];
     const size_t n = strlen(name);
     if (s.best)
@@ -31,7 +32,7 @@ int sak_verb_unknown(const char *name)
 
 static int check_options(const sak_options *o, const sak_verb *v)
 {
-    const uint32_t wrong = o->given & ~(sak_option_bits(v->options) | sak_option_bit("help"));
+    const uint64_t wrong = o->given & ~(sak_option_bits(v->options) | sak_option_bit("help"));
     if (!wrong)
         return SAK_EXIT_OK;
     int i = 0;

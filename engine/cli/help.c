@@ -45,7 +45,7 @@ void sak_help_verb(const sak_verb *v, FILE *f)
 {
     fprintf(f, "usage: sak %s%s%s%s\n\n%s\n", v->name, *v->args ? " " : "", v->args,
             *v->options ? " [options]" : "", v->help);
-    const uint32_t bits = sak_option_bits(v->options) | sak_option_bit("help");
+    const uint64_t bits = sak_option_bits(v->options) | sak_option_bit("help");
     fputs("\noptions:\n", f);
     for (int i = 0; sak_option_specs[i].name; i++)
         if (bits >> i & 1)
@@ -63,7 +63,8 @@ int sak_verb_help(const sak_options *o)
     }
     printf("usage: sak VERB [arguments] [options]\n\nverbs:\n");
     for (const sak_verb *v = sak_verbs; v->name; v++)
-        verb_line(v);
+        if (v->doc)
+            verb_line(v);
     printf("\nRUN is a run's id, a unique beginning of its uid, a name (the latest run of that\n"
            "name), @last, or @last-1 for the one before.\n"
            "Results go to stdout, progress and messages to stderr.  Exit status: 0 done, 1 failed,\n"

@@ -14,6 +14,21 @@
 const sak_option_spec sak_option_specs[] = {
     {"set", 0, "PATH=VALUE", "change one setting; +path=v adds one, ~path removes one; repeatable",
      SAK_OPTION_LIST, AT(set), 0, 0},
+    {"grid", 0, "PATH=V,V,…", "sweep one setting over these values; repeatable", SAK_OPTION_LIST,
+     AT(grid), 0, 0},
+    {"seeds", 0, "N", "seeds per arm in total; more than before continues the sweep", SAK_OPTION_INT,
+     AT(seeds), 1, 10000},
+    {"jobs", 0, "N", "trials at once, each a process (default 1); they share the threads",
+     SAK_OPTION_INT, AT(jobs), 1, 1024},
+    {"retry", 0, "failed", "queue the failed trials again", SAK_OPTION_TEXT, AT(retry), 0, 0},
+    {"fail-fast", 0, NULL, "stop at the first trial that fails", SAK_OPTION_FLAG, AT(fail_fast), 0,
+     0},
+    {"keep-going", 0, NULL, "run the other trials when one fails (the default)", SAK_OPTION_FLAG,
+     AT(keep_going), 0, 0},
+    {"new", 0, NULL, "begin a new sweep, whatever has been run of this script", SAK_OPTION_FLAG,
+     AT(fresh), 0, 0},
+    {"now", 0, NULL, "end the current trials too; they will be repeated", SAK_OPTION_FLAG, AT(now),
+     0, 0},
     {"db", 0, "FILE", "results database (default: $SAK_DB, else results/sak.db)", SAK_OPTION_TEXT,
      AT(db), 0, 0},
     {"threads", 'j', "N", "worker threads (default: all usable cores); results do not depend on it",
@@ -88,22 +103,22 @@ static bool same(const char *name, size_t n, const char *given)
     return strlen(name) == n && memcmp(name, given, n) == 0;
 }
 
-uint32_t sak_option_bit(const char *name)
+uint64_t sak_option_bit(const char *name)
 {
     for (int i = 0; sak_option_specs[i].name; i++)
         if (strcmp(sak_option_specs[i].name, name) == 0)
-            return UINT32_C(1) << i;
+            return UINT64_C(1) << i;
     return 0;
 }
 
-uint32_t sak_option_bits(const char *names)
+uint64_t sak_option_bits(const char *names)
 {
-    uint32_t bits = 0;
+    uint64_t bits = 0;
     while (*names) {
         const size_t n = strcspn(names, " ");
         for (int i = 0; sak_option_specs[i].name; i++)
             if (same(sak_option_specs[i].name, n, names))
-                bits |= UINT32_C(1) << i;
+                bits |= UINT64_C(1) << i;
         names += n + strspn(names + n, " ");
     }
     return bits;
@@ -137,9 +152,14 @@ static int unknown(const char *name, size_t n)
                      "unknown option '--%.*s'", (int)n, name);
 }
 
-/* What can be told about a --set without the configuration it changes. */
-static int check_set(const char *v)
+/* What can be told about a --set or --grid without the configuration it changes. */
+static int check_change(const sak_option_spec *spec, const char *v)
 {
+    if (spec->at == AT(grid))
+        return strchr(v, '=') && *v != '=' && v[strlen(v) - 1] != '='
+                   ? SAK_EXIT_OK
+                   : sak_usage("write --grid path=4,8,16", "--grid '%s' names no %s", v,
+                               strchr(v, '=') && *v != '=' ? "value" : "path");
     const bool removes = *v == '~';
     const char *path = v + (removes || *v == '+');
     const char *equals = strchr(path, '=');
@@ -161,6 +181,13 @@ static int number(const sak_option_spec *spec, const char *text, double *out)
                          spec->kind == SAK_OPTION_INT ? "an integer" : "a number", spec->lo,
                          spec->hi, text);
     return SAK_EXIT_OK;
+}
+
+static void add_to(const char **list, const char *value)
+{
+    while (*list)
+        list++;
+    *list = value;
 }
 
 static int apply(sak_options *o, int i, const char *value)
@@ -187,11 +214,12 @@ static int apply(sak_options *o, int i, const char *value)
         *(double *)field = v;
         break;
     case SAK_OPTION_LIST:
-        st = check_set(value);
-        o->set[o->n_set++] = value;
+        st = check_change(spec, value);
+        add_to(*(const char ***)field, value);
+        o->n_set += spec->at == AT(set);
         break;
     }
-    o->given |= UINT32_C(1) << i;
+    o->given |= UINT64_C(1) << i;
     return st;
 }
 
@@ -232,7 +260,8 @@ int sak_options_parse(sak_options *o, int argc, char **argv)
     o->db = db && *db ? db : "results/sak.db";
     o->args = calloc((size_t)argc + 1, sizeof *o->args);
     o->set = calloc((size_t)argc + 1, sizeof *o->set);
-    if (!o->args || !o->set)
+    o->grid = calloc((size_t)argc + 1, sizeof *o->grid);
+    if (!o->args || !o->set || !o->grid)
         return sak_usage(NULL, "out of memory");
     bool only_args = false;
     int st = SAK_EXIT_OK;
@@ -246,6 +275,10 @@ int sak_options_parse(sak_options *o, int argc, char **argv)
     }
     if (st == SAK_EXIT_OK && o->json && o->csv)
         return sak_usage(NULL, "--json and --csv exclude each other");
+    if (st == SAK_EXIT_OK && o->fail_fast && o->keep_going)
+        return sak_usage(NULL, "--fail-fast and --keep-going exclude each other");
+    if (st == SAK_EXIT_OK && o->retry && strcmp(o->retry, "failed") != 0)
+        return sak_usage("--retry failed", "--retry takes 'failed', got '%s'", o->retry);
     return st;
 }
 
@@ -253,6 +286,7 @@ void sak_options_close(sak_options *o)
 {
     free((void *)o->args);
     free((void *)o->set);
+    free((void *)o->grid);
     *o = (sak_options){0};
 }
 

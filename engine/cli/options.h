@@ -17,20 +17,20 @@ typedef struct sak_options {
     char **argv;
     const char **args; /* positional arguments, the verb first; NULL-terminated */
     int n_args;
-    const char **set; /* --set, in order; NULL-terminated */
+    const char **set, **grid; /* --set and --grid, in order; NULL-terminated */
     int n_set;
     const char *gt, *protocol; /* of score */
     int64_t thresholds;
     double max_dist;
     const char *cross; /* --cross; NULL when not given */
-    const char *db, *out, *metric, *dtype;
+    const char *db, *out, *metric, *dtype, *precision, *retry;
     int64_t threads, stage, limit; /* limit: -1 when not given */
-    const char *precision;
-    int64_t steps; /* 0 when not given */
-    double timeout;         /* seconds; -1 when not given */
-    double level;           /* of intervals; 0 when not given */
+    int64_t steps, jobs, seeds;    /* 0 when not given */
+    double timeout;                /* seconds; -1 when not given */
+    double level;                  /* of intervals; 0 when not given */
     bool json, csv, quiet, write, profile, help, version;
-    uint32_t given; /* bit i: row i of sak_option_specs was given */
+    bool fail_fast, keep_going, fresh, now; /* fresh: --new */
+    uint64_t given; /* bit i: row i of sak_option_specs was given */
 } sak_options;
 
 typedef enum sak_option_kind {
@@ -55,9 +55,9 @@ typedef struct sak_option_spec {
 extern const sak_option_spec sak_option_specs[];
 
 /* Bit of an option in `given` and in a verb's list; 0 when there is no such option. */
-uint32_t sak_option_bit(const char *name);
+uint64_t sak_option_bit(const char *name);
 /* Bits of a list of names, "db set threads". */
-uint32_t sak_option_bits(const char *names);
+uint64_t sak_option_bits(const char *names);
 
 /* Returns SAK_EXIT_OK or SAK_EXIT_USAGE (message on stderr).  Close in either case. */
 int sak_options_parse(sak_options *o, int argc, char **argv);

@@ -4,7 +4,7 @@
 #include "cli/verbs.h"
 #include "ops/op.h"
 
-static void options_of(uint32_t bits)
+static void options_of(uint64_t bits)
 {
     for (int i = 0; sak_option_specs[i].name; i++)
         if (bits >> i & 1)
@@ -15,7 +15,7 @@ static void words_of(const sak_verb *v)
 {
     if (strcmp(v->name, "help") == 0)
         for (const sak_verb *w = sak_verbs; w->name; w++)
-            printf(" %s", w->name);
+            printf("%s%s", w->doc ? " " : "", w->doc ? w->name : "");
     else if (strcmp(v->name, "completion") == 0)
         printf(" bash");
     else if (strcmp(v->name, "ops") == 0)
@@ -54,9 +54,11 @@ int sak_verb_completion(const sak_options *o)
            "  case $verb in\n"
            "    '') words='");
     for (const sak_verb *v = sak_verbs; v->name; v++)
-        printf("%s ", v->name);
+        printf("%s%s", v->doc ? v->name : "", v->doc ? " " : "");
     printf("--help --version' ;;\n");
     for (const sak_verb *v = sak_verbs; v->name; v++) {
+        if (!v->doc)
+            continue;
         printf("    %s) words='", v->name);
         options_of(sak_option_bits(v->options) | sak_option_bit("help"));
         words_of(v);

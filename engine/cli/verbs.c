@@ -6,8 +6,8 @@ const sak_verb sak_verbs[] = {
      "train what a script describes, record everything",
      "Reads an experiment script, checks all of it before anything runs, then trains, evaluates\n"
      "and records every metric in the results database.  Teachers the script needs and the cache\n"
-     "lacks are trained first; an ablation's trials run in turn.  Ctrl-C stops after the current\n"
-     "step and keeps what was recorded.\n"
+     "lacks are trained first; of an ablation all trials are run, as `sak sweep` does.  Ctrl-C stops\n"
+     "after the current step and keeps what was recorded.\n"
      "\n"
      "  sak run experiments/three_teachers.lua\n"
      "  sak run experiments/three_teachers.lua --set seed=1\n"
@@ -18,6 +18,46 @@ const sak_verb sak_verbs[] = {
      "is a number, true, false, or text.  A path that does not exist is an error with a\n"
      "suggestion; +path=v adds a key, '~path' removes one.",
      sak_verb_lua},
+    {"sweep", "FILE", 1, 1, "set grid seeds jobs retry fail-fast keep-going new db threads json quiet",
+     false, "run all trials of an ablation: arms, grid, seeds",
+     "Expands an ablation script into trials (arms x grid x seeds, or points that a sampler proposes),\n"
+     "checks every one, stores them, and runs them in processes of their own.  What is stored is what\n"
+     "runs: editing the script changes nothing that is queued.  Results do not depend on --jobs.\n"
+     "\n"
+     "  sak sweep ablations/router.lua --jobs 2\n"
+     "  sak sweep ablations/router.lua --seeds 8         goes on to eight seeds per arm\n"
+     "  sak sweep ablations/router.lua --retry failed\n"
+     "  sak sweep experiments/three_teachers.lua --grid student.adapter.rank=8,16,32 --seeds 3\n"
+     "  sak sweep ablations/router.lua --set data.train=400 --new\n"
+     "\n"
+     "Run again, it continues: finished trials are not repeated.  Ctrl-C ends the current trials after\n"
+     "their step, they will be repeated; a second Ctrl-C exits at once.  Nothing that has finished is\n"
+     "ever lost, not even with kill -9.  A script that has changed is refused and the differences are\n"
+     "shown: --new begins another sweep, `sak resume` continues the stored one.",
+     sak_verb_lua},
+    {"stop", "SWEEP", 1, 1, "now db", false, "pause a sweep that runs elsewhere",
+     "Asks the process that runs a sweep to end once its current trials are done; with --now they end\n"
+     "after their current step and will be repeated.  `sak resume` goes on.\n"
+     "\n"
+     "  sak stop router\n"
+     "  sak stop @last --now",
+     sak_verb_lua},
+    {"resume", "SWEEP", 1, 1, "seeds jobs retry fail-fast keep-going db threads json quiet", false,
+     "go on with a stored sweep",
+     "Continues a sweep as it is stored, whatever has become of its script since.  SWEEP is its name,\n"
+     "the script's name for it (the latest such sweep), or @last.\n"
+     "\n"
+     "  sak resume router --jobs 2\n"
+     "  sak resume @last --seeds 8",
+     sak_verb_lua},
+    {"retry", "SWEEP", 1, 1, "jobs fail-fast keep-going db threads json quiet", false,
+     "run the failed trials of a sweep again",
+     "The same as `sak resume SWEEP --retry failed`.\n"
+     "\n"
+     "  sak retry router",
+     sak_verb_lua},
+    {"trial", "ID UID PARENT", 3, 3, "db threads quiet", false, NULL,
+     "One trial of a sweep, as `sak sweep` starts it.", sak_verb_lua},
     {"check", "FILE", 1, 1, "set db threads json quiet", true,
      "parameters, FLOPs and memory of a script, without training",
      "Validates a script as `run` would and prints what it would build: parameters per part (stem,\n"

@@ -10,7 +10,7 @@ typedef struct sak_verb {
     int min_args, max_args; /* max_args < 0: any number */
     const char *options;   /* names of the options it takes, besides help */
     bool newcomer;         /* among the few that `sak` alone shows */
-    const char *doc;       /* one line */
+    const char *doc;       /* one line; NULL: for sak itself, not shown */
     const char *help;      /* what it does, with examples */
     int (*run)(const sak_options *o);
 } sak_verb;
@@ -20,7 +20,7 @@ extern const sak_verb sak_verbs[];
 const sak_verb *sak_verb_find(const char *name);
 int sak_verb_unknown(const char *name); /* says so, with a suggestion; returns SAK_EXIT_USAGE */
 
-int sak_verb_lua(const sak_options *o); /* run, check: the Lua side does the work */
+int sak_verb_lua(const sak_options *o); /* run, check, sweep, …: the Lua side does the work */
 int sak_verb_ls(const sak_options *o);
 int sak_verb_show(const sak_options *o);
 int sak_verb_compare(const sak_options *o);

@@ -298,12 +298,13 @@ sak_status sak_store_open(const char *path, sak_store_mode mode, sak_store **out
         goto memory;
     sprintf(s->spools, "%s/spool", folder);
     s->write = create;
+    s->spool = mode == SAK_STORE_SPOOL;
     if (create)
         status = make_folder(folder, err);
     if (status == SAK_OK)
         status = refuse_network(path, folder, err);
     if (status == SAK_OK)
-        status = create || (access(path, W_OK) == 0 && access(folder, W_OK) == 0)
+        status = create || (!s->spool && access(path, W_OK) == 0 && access(folder, W_OK) == 0)
                      ? open_writable(s, create, err)
                      : open_readonly(s, err);
     if (status == SAK_OK)

@@ -17,6 +17,7 @@ struct sak_store {
     char uid[33];  /* identity of this database; spools name it in their header */
     bool writable; /* files can be written: recovery and migration possible */
     bool write;    /* opened with SAK_STORE_WRITE */
+    bool spool;    /* opened with SAK_STORE_SPOOL */
     bool immutable; /* the folder is read-only, so no shared memory: nothing may write meanwhile */
 };
 
@@ -44,7 +45,7 @@ typedef struct sak_migration {
 /* Step i leads from version i to i + 1. */
 extern const sak_migration sak_migrations[];
 extern const int sak_migrations_n;
-extern const char sak_schema_sql[];
+extern const char sak_schema_sql[], sak_schema_sweeps_sql[];
 extern const char sak_views_sql[];
 sak_status sak_schema_fill_quantiles(sqlite3 *db, sak_error *err);
 /* Brings the database to version n, under an exclusive lock and after a backup when it holds

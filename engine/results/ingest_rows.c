@@ -37,9 +37,8 @@ static sak_status bad(sak_error *err, const char *what)
     return SAK_FAIL(err, SAK_EFORMAT, "a spool's %s record is not what it should be", what);
 }
 
-/* Stores a text by its content; sha stays empty for NULL. */
-static sak_status put_blob(sqlite3 *db, const char *text, size_t n, const char *kind, char sha[65],
-                           sak_error *err)
+sak_status sak_rows_put_blob(sqlite3 *db, const char *text, size_t n, const char *kind, char sha[65],
+                             sak_error *err)
 {
     sha[0] = 0;
     if (!text)
@@ -130,9 +129,9 @@ sak_status sak_rows_run(sqlite3 *db, const char *uid, sak_fields *f, int64_t *ru
     const char *diff = sak_take_text(f, &n_diff);
     sak_status status = f->bad ? bad(err, "run") : SAK_OK;
     if (status == SAK_OK)
-        status = put_blob(db, script, n_script, "script", script_sha, err);
+        status = sak_rows_put_blob(db, script, n_script, "script", script_sha, err);
     if (status == SAK_OK)
-        status = put_blob(db, diff, n_diff, "diff", diff_sha, err);
+        status = sak_rows_put_blob(db, diff, n_diff, "diff", diff_sha, err);
     if (status != SAK_OK) {
         sqlite3_finalize(st);
         return status;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "results/run_state.h"
+#include "results/sweep.h"
 
 #define FLUSH_US INT64_C(250000)
 #define INGEST_US INT64_C(1000000)
@@ -73,6 +74,8 @@ static sak_status flush_spool(sak_run *r, sak_error *err)
 
 static sak_status ingest_spool(sak_run *r, bool wait, sak_error *err)
 {
+    if (!r->db)
+        return SAK_OK; /* somebody else's work: SAK_STORE_SPOOL */
     pthread_mutex_lock(&r->db_mu);
     sqlite3_busy_timeout(r->db, wait ? SAK_DB_WAIT_MS : BACKGROUND_WAIT_MS);
     bool more = true;
@@ -193,7 +196,7 @@ static sak_status start_threads(sak_run *r, sak_error *err)
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &was);
     int code = 0;
-    for (int i = 0; i < 2 && !code; i++) {
+    for (int i = 0; i < (r->db ? 2 : 1) && !code; i++) {
         code = pthread_create(&r->threads[i], NULL, work[i], r);
         if (!code)
             r->n_threads++;
@@ -283,6 +286,8 @@ static sak_status start(sak_store *s, sak_run *r, sak_error *err)
 {
     SAK_TRY(create_spool(s, r, err));
     SAK_TRY(flush_spool(r, err));
+    if (s->spool)
+        return start_threads(r, err);
     SAK_TRY(sak_db_connect(s->path, SAK_DB_WAIT_MS, &r->db, err));
     SAK_TRY(sak_ingest_open(r->db, r->fd, r->path, &r->ingest, err));
     r->beat_us = sak_monotonic_us();
@@ -301,7 +306,7 @@ static sak_status begin(sak_store *s, sak_run *r, sak_run **out, sak_error *err)
         return SAK_OK;
     }
     /* A run that is already in the table is found `lost` by the next open. */
-    if (r->fd >= 0 && !r->id)
+    if (r->fd >= 0 && !r->id && !s->spool)
         unlink(r->path);
     free_run(r);
     return status;
@@ -310,16 +315,19 @@ static sak_status begin(sak_store *s, sak_run *r, sak_run **out, sak_error *err)
 sak_status sak_run_begin(sak_store *s, const sak_run_info *info, sak_run **out, sak_error *err)
 {
     *out = NULL;
-    if (!s->write)
+    if (!s->write && !s->spool)
         return SAK_FAIL(err, SAK_EINVAL, "%s is open for reading only", s->path);
     if (!info->experiment || !*info->experiment)
         return SAK_FAIL(err, SAK_EINVAL, "a run needs the name of its experiment");
-    uint32_t random;
-    SAK_TRY(sak_random_bytes(&random, sizeof random, err));
+    char uid[13];
+    if (info->uid)
+        snprintf(uid, sizeof uid, "%s", info->uid);
+    else
+        SAK_TRY(sak_run_uid_new(uid, err));
     sak_run *r = new_run(s);
     if (!r)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
-    sak_host_uid(r->uid, r->began_us, random);
+    memcpy(r->uid, uid, sizeof uid);
     r->attempt = 1;
     put_run(r, info);
     put_attempt(r, info, false, 0);
@@ -406,7 +414,7 @@ sak_status sak_run_finish(sak_run *r, const char *state, sak_error *err)
     pthread_mutex_unlock(&r->mu);
     stop_threads(r);
     sak_status status = flush_spool(r, err);
-    if (status == SAK_OK) {
+    if (status == SAK_OK && r->db) {
         sak_error why = {0};
         /* The spool goes once the tables are on the disk. */
         sqlite3_exec(r->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);

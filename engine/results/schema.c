@@ -1,4 +1,4 @@
-/* The tables, version 1.  Names are the contract of results-and-dsl.md, section 3.
+/* The tables.  Names are the contract of results-and-dsl.md, section 3.
  *
  * Times named *_us are microseconds since 1970 UTC, except metric_point.t_us and metric_last.t_us:
  * microseconds since the run began.  NULL stands for "unknown" or "does not apply" everywhere. */
@@ -121,6 +121,17 @@ const char sak_schema_sql[] =
     ") STRICT, WITHOUT ROWID;"
     /* 0.975 quantile of Student's t, so that plain SQL can form a 95 % interval. */
     "CREATE TABLE t_quantile(df INTEGER PRIMARY KEY, q975 REAL NOT NULL) STRICT;";
+
+/* Version 2: what sweeps need to be run by several processes and to outlive them. */
+const char sak_schema_sweeps_sql[] =
+    "ALTER TABLE sweep ADD COLUMN script_name TEXT;" /* name in the script; name is unique here */
+    "ALTER TABLE sweep ADD COLUMN identity TEXT;"    /* equal: the same trials, seeds aside */
+    "ALTER TABLE sweep ADD COLUMN question TEXT;"
+    "ALTER TABLE sweep ADD COLUMN frozen_sha256 TEXT REFERENCES blob(sha256);"
+    "ALTER TABLE sweep ADD COLUMN owner TEXT;"       /* lease of the process that runs it */
+    "ALTER TABLE trial ADD COLUMN label TEXT;"       /* arm and grid point, for people */
+    "ALTER TABLE trial ADD COLUMN point_json TEXT;"  /* which trial of the frozen script */
+    "CREATE INDEX sweep_script ON sweep(script_name);";
 
 sak_status sak_schema_fill_quantiles(sqlite3 *db, sak_error *err)
 {

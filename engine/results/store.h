@@ -30,6 +30,8 @@ typedef enum sak_store_mode {
     SAK_STORE_READ,  /* must exist; nothing but recovery and migration changes it, and those only
                       * where the files are writable */
     SAK_STORE_WRITE, /* created when missing, with its folder */
+    SAK_STORE_SPOOL, /* must exist and is never written: a run begun here leaves its spool to the
+                      * process that collects it (sweep.h) */
 } sak_store_mode;
 
 /* Opens the database, migrates an older one (after a backup beside it), ingests the spools of dead
@@ -69,6 +71,7 @@ sak_status sak_store_exec(sak_store *s, const char *sql, sak_error *err);
 /* NULL or 0 stands for "unknown" except where a default is named. */
 typedef struct sak_run_info {
     const char *experiment;  /* required: the experiment's name */
+    const char *uid;         /* from sak_run_uid_new; default: a new one */
     const char *name;        /* a name for this run; default: the experiment's */
     const char *kind;        /* 'sak' (default), 'single_task', 'multi_task', 'teacher', 'probe', … */
     const char *script_path;
@@ -102,7 +105,7 @@ sak_status sak_run_begin(sak_store *s, const sak_run_info *info, sak_run **out, 
 sak_status sak_run_resume(sak_store *s, int64_t id, const sak_run_info *info, int64_t resumed_step,
                           sak_run **out, sak_error *err);
 
-int64_t sak_run_id(const sak_run *r);
+int64_t sak_run_id(const sak_run *r); /* 0 where the database is not written (SAK_STORE_SPOOL) */
 const char *sak_run_uid(const sak_run *r); /* 12 characters, sorted by time, first one a letter */
 int sak_run_attempt(const sak_run *r);     /* 1, 2, … */
 

@@ -1,17 +1,18 @@
 --- Expands an ablation (arms x grid x seeds) into trials: which settings of the base each one
 --- changes.
 local diagnose = require "sak.diagnose"
+local host = require "sak.host"
 local override = require "sak.override"
 
 local ablation = {}
 
 ---@class sak.Trial
----@field index integer  1-based, in the order trials are run
 ---@field arm string
----@field arm_index integer
----@field grid table<string, any>  path -> value
+---@field arm_index integer  1-based
+---@field cell string?  its place in the grid or space, "path=value …"
 ---@field seed integer
 ---@field label string  "arm/path=value": everything but the seed
+---@field point table  what ablation.trial makes it from
 ---@field changes sak.Change[]  in order of precedence: arm, grid, seed, --set
 
 local function sorted(t)
@@ -23,7 +24,7 @@ end
 
 local function shown(value)
   if type(value) == "table" then
-    local mark = require("sak.host").marked(value)
+    local mark = host.marked(value)
     if mark or #value == 0 then
       return (diagnose.shown(value):gsub("^sak%.", ""))
     end
@@ -32,6 +33,24 @@ local function shown(value)
     return table.concat(parts, "+")
   end
   return type(value) == "number" and ("%.14g"):format(value) or tostring(value)
+end
+
+--- Numbers, texts and lists of them.
+local function is_plain(value)
+  if type(value) ~= "table" then return type(value) ~= "function" end
+  for _, item in ipairs(value) do
+    if type(item) == "table" or type(item) == "function" then return false end
+  end
+  return #value > 0 and not host.marked(value)
+end
+
+--- A value in the text of a cell, the same in every process: as JSON where it is plain, else short
+--- and told apart by its index.
+local function text_of(value, i)
+  if is_plain(value) then
+    return host.encode(type(value) == "table" and host.array(table.move(value, 1, #value, 1, {})) or value)
+  end
+  return ("%s#%d"):format(type(value) == "function" and "function" or shown(value), i)
 end
 
 --- A change at a place in the ablation script.
@@ -51,7 +70,7 @@ end
 ---@param from_command table<string, any[]>  axes given by --grid
 ---@param report fun(steps: table, message: string, want: string?)
 ---@return {name: string, changes: sak.Change[]}[] arms
----@return {path: string, changes: {value: any, change: sak.Change}[]}[] axes
+---@return {path: string, points: {text: string, label: string, change: sak.Change}[]}[] axes
 function ablation.parts(raw, document, from_command, report)
   local arms, axes = {}, {}
   for i, arm in ipairs(raw.arms) do
@@ -69,22 +88,54 @@ function ablation.parts(raw, document, from_command, report)
       if made and from_command[path] then
         made.at, made.shown = nil, ("--grid %s=%s"):format(path, shown(value))
       end
-      points[i] = { value = value, change = made }
+      local text = text_of(value, i)
+      points[i] = { text = text, label = is_plain(value) and shown(value) or text, change = made }
+      for j = 1, i - 1 do
+        if points[j].text == text then
+          report({ "grid", path, i }, ("grid['%s'] lists %s twice"):format(path, shown(value)))
+        end
+      end
     end
     axes[#axes + 1] = { path = path, points = points }
   end
   return arms, axes
 end
 
---- All combinations of the axes, the first axis varying slowest.
-local function points(axes)
+--- The dimensions of a space to sample.
+---@return table<string, {spec: table, steps: table, at: table}>
+function ablation.space(raw, document, report)
+  local space = {}
+  for _, path in ipairs(sorted(raw.space)) do
+    local at = { "space", path }
+    local made = change(document, path, nil, "grid", at, report)
+    local spec = raw.space[path]
+    if spec.low and spec.high and spec.low >= spec.high then
+      report(at, ("space['%s']: the lower end %.14g is not below the upper end %.14g"):format(path,
+        spec.low, spec.high))
+    end
+    space[path] = made and { spec = spec, steps = made.steps, at = made.at }
+  end
+  return space
+end
+
+--- Text of a grid point for the database: "path=value path=value", nil without axes.
+local function cell_of(list)
+  local parts = {}
+  for _, item in ipairs(list) do parts[#parts + 1] = item.path .. "=" .. item.text end
+  return #parts > 0 and table.concat(parts, " ") or nil
+end
+
+--- All combinations of the axes as lists of indices, the first axis varying slowest.
+---@param axes table
+---@return integer[][]
+function ablation.combinations(axes)
   local list = { {} }
   for _, axis in ipairs(axes) do
     local longer = {}
     for _, point in ipairs(list) do
-      for _, item in ipairs(axis.points) do
+      for i = 1, #axis.points do
         local extended = table.move(point, 1, #point, 1, {})
-        extended[#extended + 1] = { path = axis.path, value = item.value, change = item.change }
+        extended[#extended + 1] = i
         longer[#longer + 1] = extended
       end
     end
@@ -93,36 +144,67 @@ local function points(axes)
   return list
 end
 
---- The trials, seeds innermost outside: all arms get a first seed before any gets a second, so that
---- an interrupted sweep is balanced.
----@param arms {name: string, changes: sak.Change[]}[]
----@param axes table
+--- A trial from its point: which arm, where in the grid or the space, which seed.  A point is plain
+--- data, and with the script it gives the same trial for ever.
+---@param parts {arms: table, axes: table, space: table, pinned: sak.Change[]}
+---@param point {arm: integer, grid: integer[]?, space: table<string, number>?, seed: integer}
+---@return sak.Trial
+function ablation.trial(parts, point)
+  local arm = parts.arms[point.arm]
+  local changes, list, label = {}, {}, arm.name
+  table.move(arm.changes, 1, #arm.changes, 1, changes)
+  for a, i in ipairs(point.grid or {}) do
+    local axis = parts.axes[a]
+    local item = axis.points[i]
+    list[a] = { path = axis.path, text = item.text, label = item.label, change = item.change }
+  end
+  for _, path in ipairs(sorted(point.space or {})) do
+    local value, text = ablation.drawn(parts.space[path].spec, point.space[path])
+    list[#list + 1] = { path = path, text = text, label = text,
+      change = { op = "set", steps = parts.space[path].steps, value = value, origin = "grid",
+        text = path, at = parts.space[path].at } }
+  end
+  for _, item in ipairs(list) do
+    changes[#changes + 1] = item.change
+    label = ("%s/%s=%s"):format(label, item.path, item.label)
+  end
+  changes[#changes + 1] =
+    { op = "set", steps = { "seed" }, value = point.seed, origin = "grid", text = "seed",
+      shown = "seed " .. point.seed }
+  table.move(parts.pinned, 1, #parts.pinned, #changes + 1, changes)
+  return { arm = arm.name, arm_index = point.arm, cell = cell_of(list), seed = point.seed,
+    label = label, changes = changes, point = point }
+end
+
+--- The setting that a coordinate of the space stands for, and its text: a choice by its index.
+---@param spec table  resolved distribution
+---@param x number
+---@return any value
+---@return string text
+function ablation.drawn(spec, x)
+  if spec.kind == "choice" then
+    return spec.values[x], text_of(spec.values[x], x)
+  elseif spec.kind == "int_uniform" then
+    return math.tointeger(x), ("%d"):format(x)
+  end
+  return x, ("%.6g"):format(x)
+end
+
+--- The points of a grid, seeds outermost: all arms get a first seed before any gets a second, so
+--- that an interrupted sweep is balanced.
+---@param parts table
 ---@param seeds integer[]
----@param pinned sak.Change[]  from --set
----@return sak.Trial[]
-function ablation.expand(arms, axes, seeds, pinned)
-  local trials = {}
-  local combinations = points(axes)
+---@return table[]
+function ablation.points(parts, seeds)
+  local list, combinations = {}, ablation.combinations(parts.axes)
   for _, seed in ipairs(seeds) do
-    for arm_index, arm in ipairs(arms) do
-      for _, point in ipairs(combinations) do
-        local changes, grid, label = {}, {}, arm.name
-        table.move(arm.changes, 1, #arm.changes, 1, changes)
-        for _, item in ipairs(point) do
-          changes[#changes + 1] = item.change
-          grid[item.path] = item.value
-          label = ("%s/%s=%s"):format(label, item.path, shown(item.value))
-        end
-        changes[#changes + 1] =
-          { op = "set", steps = { "seed" }, value = seed, origin = "grid", text = "seed",
-            shown = "seed " .. seed }
-        table.move(pinned, 1, #pinned, #changes + 1, changes)
-        trials[#trials + 1] = { index = #trials + 1, arm = arm.name, arm_index = arm_index,
-          grid = grid, seed = seed, label = label, changes = changes }
+    for arm = 1, #parts.arms do
+      for _, grid in ipairs(combinations) do
+        list[#list + 1] = { arm = arm, grid = grid, seed = seed }
       end
     end
   end
-  return trials
+  return list
 end
 
 --- Does a pinned path fix what an arm or an axis varies (the same setting, or one above it)?

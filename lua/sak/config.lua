@@ -14,7 +14,9 @@ local config = {}
 ---@class sak.LoadOptions
 ---@field grid? string[]  --grid arguments, "path=4,8,16"
 ---@field files? table<string, string>  texts by path, read instead of the disk (replay)
----@field seeds? integer[]  of a sweep, instead of the script's
+---@field seeds? integer  number of seeds of a sweep, instead of the script's
+---@field ablation? boolean  take a plain experiment as an ablation of one arm
+---@field point? table  of a trial: an ablation is loaded with this one alone
 
 ---@class sak.Loaded
 ---@field kind "experiment"|"ablation"
@@ -29,7 +31,8 @@ local config = {}
 ---@field params {path: string, value: any, origin: string}[]  leaves of resolved
 ---@field sources sak.Source[]
 ---@field warnings sak.Diagnostic[]
----@field trials? (sak.Trial|sak.Loaded)[]  of an ablation
+---@field trials? (sak.Trial|sak.Loaded)[]  of an ablation; of a sampled one, the corners of its space
+---@field parts? table  arms, axes and space of an ablation, from which config.trial makes trials
 
 --- Where a setting was given: an override, or a place in a script.
 local function place(job, steps, want)
@@ -280,16 +283,22 @@ local function base_of(loader, report, read_result, document)
 end
 
 local ablation_fields = { base = true, arms = true, grid = true, seeds = true, objective = true,
-  question = true }
+  question = true, space = true, sampler = true, stopper = true }
 
 --- Warns when --set fixes what is swept: the sweep would compare equal things.
-local function warn_pinned(report, pinned, arms, axes)
+local function warn_pinned(report, pinned, arms, axes, space)
   for _, change in ipairs(pinned) do
     local path = override.show(change.steps)
     for _, axis in ipairs(axes) do
       if ablation.covers(path, axis.path) then
         report:add { severity = "warning", path = path,
           message = ("--set %s pins '%s', which the grid sweeps"):format(change.text, axis.path) }
+      end
+    end
+    for swept in pairs(space) do
+      if ablation.covers(path, swept) then
+        report:add { severity = "warning", path = path,
+          message = ("--set %s pins '%s', which the sampler draws"):format(change.text, swept) }
       end
     end
     for _, arm in ipairs(arms) do
@@ -306,6 +315,69 @@ local function warn_pinned(report, pinned, arms, axes)
         message = ("--set %s pins the seed: all replicates will be the same run"):format(change.text) }
     end
   end
+end
+
+--- The first n seeds of a script; more than it lists go on after its largest.
+local function first_seeds(seeds, n)
+  local result, largest = host.array {}, -1
+  for _, seed in ipairs(seeds) do largest = math.max(largest, seed) end
+  for i = 1, n do
+    result[i] = seeds[i] or largest + i - #seeds
+  end
+  return result
+end
+
+--- What a sampler needs, and what it cannot be combined with.
+local function check_sampler(cx, resolved)
+  if resolved.sampler and next(resolved.grid) then
+    cx.problem({ "sampler" }, "a sampler draws from 'space'; a grid is listed in full: give one of them")
+  elseif resolved.sampler and not next(resolved.space) then
+    cx.problem({ "sampler" }, "a sampler needs a 'space' to draw from",
+      'space = { ["student.adapter.rank"] = sak.choice { 8, 16, 32 } }')
+  elseif next(resolved.space) and not resolved.sampler then
+    cx.problem({ "space" }, "a space needs a sampler", "sampler = sak.random { trials = 20 }")
+  elseif resolved.sampler and #resolved.arms > 1 then
+    cx.problem({ "sampler" }, "a sampler improves one arm, but there are " .. #resolved.arms,
+      "make what the arms differ in a sak.choice of the space")
+  end
+end
+
+--- Points that show whether all values of a space are allowed: each end and choice once.
+local function corners(space, seed)
+  local list, middle = {}, {}
+  for path, dimension in pairs(space) do
+    local spec = dimension.spec
+    middle[path] = spec.kind == "choice" and 1 or spec.low
+  end
+  local paths = {}
+  for path in pairs(space) do paths[#paths + 1] = path end
+  table.sort(paths)
+  for _, path in ipairs(paths) do
+    local spec, ends = space[path].spec, {}
+    if spec.kind == "choice" then
+      for i = 1, #spec.values do ends[i] = i end
+    else
+      ends = { spec.low, spec.high }
+    end
+    for _, x in ipairs(ends) do
+      local at = {}
+      for other, value in pairs(middle) do at[other] = value end
+      at[path] = x
+      list[#list + 1] = { arm = 1, space = at, seed = seed }
+    end
+  end
+  return list
+end
+
+--- One trial, resolved; nil after reporting what is wrong.
+local function make_trial(base, parts, point, report, files)
+  local trial = ablation.trial(parts, point)
+  local loaded = experiment(base, trial.changes, report, files)
+  if not loaded then
+    return nil
+  end
+  for key, value in pairs(loaded) do trial[key] = value end
+  return trial
 end
 
 --- Resolves an ablation and every trial of it.
@@ -346,23 +418,24 @@ local function load_ablation(loader, report, found, changes, options)
   for path, values in pairs(options.axes) do
     resolved.grid[path] = values
   end
-  resolved.seeds = options.seeds and host.array(options.seeds) or resolved.seeds
-  local arms, axes = ablation.parts(resolved, found.document, options.axes, function(steps,
-    message, want)
-    cx.problem(steps, message, nil, want)
-  end)
+  resolved.seeds = options.seeds and first_seeds(resolved.seeds, options.seeds) or resolved.seeds
+  check_sampler(cx, resolved)
+  local function problem(steps, message, want) cx.problem(steps, message, nil, want) end
+  local arms, axes = ablation.parts(resolved, found.document, options.axes, problem)
+  local parts = { arms = arms, axes = axes, pinned = pinned,
+    space = ablation.space(resolved, found.document, problem) }
   local base = base_of(loader, report, found, found.document)
   if not base or report:failed() then
     return nil
   end
-  warn_pinned(report, pinned, arms, axes)
+  warn_pinned(report, pinned, arms, axes, parts.space)
   local trials = {}
-  for i, trial in ipairs(ablation.expand(arms, axes, resolved.seeds, pinned)) do
-    local loaded = experiment(base, trial.changes, report, options.files)
-    if loaded then
-      for key, value in pairs(loaded) do trial[key] = value end
-      trials[i] = trial
-    elseif #report.list > 50 then
+  local points = options.point and { options.point }
+    or resolved.sampler and corners(parts.space, resolved.seeds[1])
+    or ablation.points(parts, resolved.seeds)
+  for i, point in ipairs(points) do
+    trials[i] = make_trial(base, parts, point, report, options.files)
+    if #report.list > 50 then
       break
     end
   end
@@ -382,8 +455,9 @@ local function load_ablation(loader, report, found, changes, options)
   plain.base_sha256 = base_loaded.group_sha256
   local json = host.encode(plain)
   return { kind = "ablation", name = resolved.name, resolved = plain, functions = {},
-    runtime = runtime, json = json, config_sha256 = host.sha256(json),
-    group_sha256 = host.sha256(json), params = {}, trials = trials, base = base, report = report }
+    runtime = runtime, json = json, config_sha256 = host.sha256(json), files = options.files,
+    group_sha256 = host.sha256(json), params = {}, trials = trials, base = base, parts = parts,
+    report = report }
 end
 
 --- Loads a script; on any error returns nil and all diagnostics.
@@ -400,8 +474,10 @@ function config.load(path, overrides, options)
   local found = read(loader, report, path)
   local loaded
   if found and not report:failed() or found and found.kind == "experiment" then
-    if found.kind == "experiment" and next(axes) then
-      local tree = host.mark({ name = found.tree.name, base = found.tree }, "ablation", path, 1)
+    if found.kind == "experiment" and (next(axes) or options.seeds or options.ablation) then
+      local seed = found.tree.seed
+      local tree = host.mark({ name = found.tree.name, base = found.tree,
+        seeds = math.type(seed) == "integer" and { seed } or nil }, "ablation", path, 1)
       found = { kind = "ablation", dir = found.dir, tree = tree,
         document = diagnose.document(tree, loader.texts) }
     end
@@ -409,7 +485,7 @@ function config.load(path, overrides, options)
       loaded = experiment(found, changes, report, options.files)
     else
       loaded = load_ablation(loader, report, found, changes,
-        { files = options.files, axes = axes, seeds = options.seeds })
+        { files = options.files, axes = axes, seeds = options.seeds, point = options.point })
     end
   end
   if not loaded or report:failed() then
@@ -420,21 +496,14 @@ function config.load(path, overrides, options)
   return loaded
 end
 
---- A further trial of a loaded ablation: the base with changes, as a sampler proposes them.
+--- A further trial of a loaded ablation, as a sampler proposes them.
 ---@param loaded sak.Loaded
----@param values table<string, any>  path -> value
+---@param point table  see ablation.trial
 ---@return sak.Loaded? trial
 ---@return sak.Diagnostic[]? diagnostics
-function config.trial(loaded, values)
-  local report, changes = diagnose.report(loaded.report.texts), {}
-  for path, value in pairs(values) do
-    changes[#changes + 1] =
-      { op = "set", steps = assert(override.path(path)), value = value, origin = "grid",
-        text = path,
-        shown = path }
-  end
-  table.sort(changes, function(a, b) return a.text < b.text end)
-  local trial = experiment(loaded.base, changes, report)
+function config.trial(loaded, point)
+  local report = diagnose.report(loaded.report.texts)
+  local trial = make_trial(loaded.base, loaded.parts, point, report, loaded.files)
   return trial, not trial and report:sort() or nil
 end
 

@@ -3,8 +3,9 @@
 local main = {}
 
 local modules = {
-  run = "sak.run", check = "sak.check", verify = "sak.verify", export = "sak.export",
-  bench = "sak.bench",
+  run = "sak.run", check = "sak.check", verify = "sak.verify", export = "sak.export", sweep = "sak.sweep",
+  trial = "sak.trial", resume = { "sak.sweep", "resume" }, retry = { "sak.sweep", "retry" },
+  stop = { "sak.sweep", "stop" }, bench = "sak.bench",
 }
 
 --- Exit status of an error: 2 when the input was wrong, 1 when something failed. A message that
@@ -25,7 +26,10 @@ end
 function main.dispatch(job)
   local name = modules[job.verb]
   if not name then error("unknown verb '" .. tostring(job.verb) .. "'", 0) end
-  local ok, result = xpcall(function() return require(name).run(job) end, handler)
+  local ok, result = xpcall(function()
+    if type(name) == "table" then return require(name[1])[name[2]](job) end
+    return require(name).run(job)
+  end, handler)
   if ok then return result end
   io.stderr:write("error: ", result.text, "\n")
   return result.status

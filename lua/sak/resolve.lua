@@ -268,7 +268,7 @@ function checks.spec(cx, type, v, steps, place)
   local raw = {}
   for key, item in next, given do raw[key] = item end
   if family.prepare then
-    family.prepare(raw)
+    family.prepare(raw, kind)
   end
   for key in next, raw do
     if key ~= "kind" and not kind.by_name[key] then

@@ -78,8 +78,8 @@ local function begin(loaded, store, job, options)
     compare_sha256 = comparable(cfg), git_commit = git.commit, git_dirty = git.dirty, git_diff = git.diff,
     argv = table.concat(job.argv, " "), env = environment(), sak_version = machine.sak_version, cpu = machine.cpu,
     blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads(),
-    data_id = options.data_id, sweep = options.sweep, arm = options.arm, arm_index = options.arm_index,
-    cell = options.cell }
+    data_id = options.data_id, sweep = options.sweep, trial = options.trial, uid = options.uid, arm = options.arm,
+    arm_index = options.arm_index, cell = options.cell }
 end
 
 function run.label_shape(data)
@@ -102,28 +102,50 @@ end
 --- Models that never look at a teacher: theirs are neither opened nor trained.
 local without_teachers = { single_task = true, multi_task = true, wide = true }
 
+--- The committee that a configuration looks at.
+---@return table[]
+function run.committee(cfg)
+  return without_teachers[cfg.model] and {} or cfg.teachers
+end
+
+--- Data, sketched teachers and every stage's graph: all that can be wrong before something trains.
+---@return table ctx
+local function prepare(loaded, store, job, options)
+  local cfg = loaded.resolved
+  local data = dataset.open(cfg.data)
+  check_tasks(cfg, data)
+  local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
+    data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
+    teacher_files = options.teacher_files,
+    note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
+  ctx.teachers = require("sak.teachers").sketch(ctx, run.committee(cfg))
+  rehearse(ctx)
+  collectgarbage() -- Lua cannot see how much C memory the rehearsal holds
+  return ctx
+end
+
+--- Raises what would make the experiment fail at its start.
+function run.rehearsal(loaded, job)
+  prepare(loaded, nil, job, {})
+end
+
 ---@param loaded sak.Loaded
----@param options? {kind: string?, export: string?}
+---@param options? {kind: string?, export: string?, sweep: string?, trial: integer?, uid: string?, watch: table?}
 ---@return string state  "done" | "stopped"
 ---@return table ctx
 function run.experiment(loaded, store, job, options)
   options = options or {}
   local cfg = loaded.resolved
-  local data = dataset.open(cfg.data)
-  check_tasks(cfg, data)
-  local results = paths.folder(job.db)
-  local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
-    data = data, results = results, script = loaded.sources[1].path, label_shape = run.label_shape(data),
-    note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
-  local committee = without_teachers[cfg.model] and {} or cfg.teachers
-  ctx.teachers = require("sak.teachers").sketch(ctx, committee)
-  rehearse(ctx)
-  collectgarbage() -- Lua cannot see how much C memory the rehearsal holds
-  ctx.teachers = require("sak.teachers").open(ctx, committee)
+  local ctx = prepare(loaded, store, job, options)
+  local data = ctx.data
+  ctx.teachers = require("sak.teachers").open(ctx, run.committee(cfg))
   options.data_id = data.info.identity
   ctx.run = begin(loaded, store, job, options)
   local id, uid = ctx.run:id()
-  ctx.id, ctx.folder = id, ("%s/runs/%s"):format(results, uid)
+  ctx.id, ctx.folder = id, ("%s/runs/%s"):format(ctx.results, uid)
+  if options.watch then
+    ctx.run, ctx.at_step = options.watch.run(ctx.run), options.watch.at_step
+  end
   core.mkdir(ctx.folder)
   ctx.note(("run %d (%s): %s, seed %d, %d threads"):format(id, uid, cfg.name, cfg.seed, core.threads()))
   for _, p in ipairs(loaded.params) do ctx.run:param(p.path, p.value, p.origin) end
@@ -165,42 +187,6 @@ function run.stages(ctx, options)
   return "done"
 end
 
---- Grid point of a trial as text, "" without a grid.
-local function cell_of(trial)
-  local parts = {}
-  for path, value in pairs(trial.grid) do parts[#parts + 1] = ("%s=%s"):format(path, host.encode(value)) end
-  table.sort(parts)
-  return table.concat(parts, " ")
-end
-
---- All trials of an ablation, one after the other; finished ones (same sweep, arm and configuration)
---- are not repeated.
-local function run_trials(ablation, store, job)
-  local failed, groups = 0, {}
-  for i, trial in ipairs(ablation.trials) do
-    local cell = cell_of(trial)
-    local done = store:query([[select run from runs where state = 'done' and sweep = ?1 and arm = ?2
-      and config_sha256 = ?3]], ablation.name, trial.arm, trial.config_sha256)
-    if done[1] then
-      io.stderr:write(("trial %d of %d, %s: run %d has it\n"):format(i, #ablation.trials, trial.label, done[1].run))
-    else
-      io.stderr:write(("trial %d of %d, %s, seed %d\n"):format(i, #ablation.trials, trial.label, trial.seed))
-      trial.sources = trial.sources or ablation.sources
-      local ok, state = pcall(run.experiment, trial, store, job, { sweep = ablation.name, arm = trial.arm,
-        arm_index = trial.arm_index - 1, cell = cell ~= "" and cell or nil })
-      if state == "stopped" or type(state) == "table" and state.status == 130 then return 130 end
-      if not ok then
-        failed = failed + 1
-        io.stderr:write(("error: %s: %s\n"):format(trial.label, tostring(state)))
-      end
-    end
-    groups[trial.group_sha256] = true
-  end
-  print(summary.sweep(store, ablation.name, groups))
-  if failed > 0 then io.stderr:write(("%d of %d trials failed\n"):format(failed, #ablation.trials)) end
-  return failed > 0 and 1 or 0
-end
-
 ---@param job table
 ---@return integer status
 function run.run(job)
@@ -209,11 +195,11 @@ function run.run(job)
     io.stderr:write(config.format(problems), "\n")
     return 2
   end
+  if loaded.kind == "ablation" then return require("sak.sweep").run(job) end
   if #loaded.warnings > 0 then io.stderr:write(config.format(loaded.warnings), "\n") end
   local runtime = loaded.runtime or {}
   if job.threads == 0 and runtime.threads then core.threads(runtime.threads) end
   local store <close> = core.store(job.db, "write")
-  if loaded.kind == "ablation" then return run_trials(loaded, store, job) end
   local state, ctx = run.experiment(loaded, store, job)
   if state == "stopped" then
     ctx.note(("run %d stopped at step %d; what it logged is in %s"):format(ctx.id, ctx.step, job.db))

@@ -31,14 +31,14 @@ function summary.text(ctx, trivial)
 end
 
 --- Arms of a sweep against the metric that stands for each task: mean and standard deviation over seeds.
----@param groups table<string, boolean>  configurations that count, by group_sha256
 ---@return string
-function summary.sweep(store, sweep, groups)
-  local rows = store:query([[select s.group_sha256, s.arm, s.cell, s.metric, s.goal, s.n, s.mean, s.sd from seed_stats s
-    join metric_key k on k.name = s.metric where s.sweep = ?1 and k.task is not null order by s.arm, s.cell]], sweep)
+function summary.sweep(store, sweep)
+  local rows = store:query([[select s.arm, s.cell, s.metric, s.goal, s.n, s.mean, s.sd from seed_stats s
+    join metric_key k on k.name = s.metric where s.sweep = ?1 and k.task is not null order by
+    (select min(r.arm_index) from run r join sweep w on w.id = r.sweep_id where w.name = s.sweep and r.arm = s.arm),
+    s.cell]], sweep)
   local columns, lines, order, seen = {}, {}, {}, {}
   for _, r in ipairs(rows) do
-    if not groups[r.group_sha256] then goto continue end
     local arm = r.cell and r.arm .. " " .. r.cell or r.arm
     if not lines[arm] then
       lines[arm] = {}
@@ -49,7 +49,6 @@ function summary.sweep(store, sweep, groups)
       seen[r.metric] = r.goal
       columns[#columns + 1] = r.metric
     end
-    ::continue::
   end
   table.sort(columns)
   local out = { ("%-24s %5s"):format("arm", "seeds") }

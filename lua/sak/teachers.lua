@@ -43,17 +43,35 @@ local function train(ctx, name, loaded, file)
   if run ~= "done" then error(failure.new(130, "interrupted while training teacher '" .. name .. "'")) end
 end
 
+--- The file of a built-in teacher, which is trained if it is missing.  A sweep has settled on files
+--- before its trials start.
+local function trained(ctx, name)
+  if ctx.teacher_files then return ctx.teacher_files[name] end
+  local path, loaded = cached_file(ctx, name)
+  if host.exists(path) ~= "file" then train(ctx, name, loaded, path) end
+  return path
+end
+
+--- Files of all built-in teachers that the trials of a sweep look at; missing ones are trained.
+---@return table<string, string>
+function teachers.prepare(ablation, store, job)
+  local ctx = { script = ablation.sources[1].path, results = paths.folder(job.db), store = store, job = job,
+    note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }
+  local files = {}
+  for _, trial in ipairs(ablation.trials) do
+    for _, t in ipairs(require("sak.run").committee(trial.resolved)) do
+      if t.builtin and not files[t.builtin] then files[t.builtin] = trained(ctx, t.builtin) end
+    end
+  end
+  return files
+end
+
 --- Opens every teacher of the configuration.
 ---@return Teacher[]
 function teachers.open(ctx, list)
   local open = {}
   for i, t in ipairs(list) do
-    local file = t.weights
-    if t.builtin then
-      local path, loaded = cached_file(ctx, t.builtin)
-      if host.exists(path) ~= "file" then train(ctx, t.builtin, loaded, path) end
-      file = path
-    end
+    local file = t.builtin and trained(ctx, t.builtin) or t.weights
     open[i] = teacher.open(t, file or "random")
   end
   return open
@@ -64,7 +82,9 @@ function teachers.sketch(ctx, list)
   local open = {}
   for i, t in ipairs(list) do
     local file, spec = t.weights or "random", t
-    if t.builtin then
+    if t.builtin and ctx.teacher_files then
+      file = ctx.teacher_files[t.builtin]
+    elseif t.builtin then
       local path, loaded = cached_file(ctx, t.builtin)
       if host.exists(path) == "file" then
         file = path

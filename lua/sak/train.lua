@@ -84,7 +84,7 @@ function train.run(ctx, loop)
     run:tick()
     progress:update(it + 1, ("loss %.4f  lr %.2g"):format(loss, lr))
     if loop.on_iteration then loop.on_iteration(it + 1) end
-    if core.interrupted() then return false end
+    if core.interrupted() or ctx.at_step and not ctx.at_step(ctx) then return false end
   end
   local wall = core.clock() - start
   if profiling then report_profile(graph, loop.name, iterations) end

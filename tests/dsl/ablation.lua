@@ -66,7 +66,10 @@ end)
 
 test("--set reaches the ablation's own settings too", function()
   equal(#ablation({}, { "seeds=[4,5,6]" }).trials, 9)
-  equal(#ablation({}, {}, { seeds = { 0 } }).trials, 3)
+  equal(#ablation({}, {}, { seeds = 1 }).trials, 3)
+  local more = ablation({}, { "seeds=[4,9]" }, { seeds = 4 })
+  equal(#more.trials, 12)
+  equal(more.trials[7].seed .. " " .. more.trials[10].seed, "10 11")
   equal(ablation({}, { "objective.goal=min" }).resolved.objective.goal, "min")
   equal(ablation({}, { "data.train=5" }).trials[2].resolved.data.train, 5)
 end)
@@ -124,11 +127,69 @@ test("an experiment can be the base itself", function()
   equal(c.resolved.base.kind, nil)
 end)
 
-test("a sampler can propose further trials", function()
-  local c = ablation {}
-  local t = assert(config.trial(c, { ["student.adapter.rank"] = 7, seed = 2 }))
+test("a point of the grid or the space gives the same trial as the expansion, by itself", function()
+  local c = ablation { grid = '["student.adapter.rank"] = { 8, 16, 48 }' }
+  for _, n in ipairs { 1, 6, 17 } do
+    local one = assert(config.trial(c, c.trials[n].point))
+    equal(one.config_sha256, c.trials[n].config_sha256)
+    equal(one.label, c.trials[n].label)
+    local alone = ablation({ grid = '["student.adapter.rank"] = { 8, 16, 48 }' }, {}, { point = c.trials[n].point })
+    equal(#alone.trials, 1)
+    equal(alone.trials[1].config_sha256, c.trials[n].config_sha256)
+  end
+end)
+
+test("cells tell values apart in the same words every time", function()
+  local function cells(values)
+    local list = {}
+    for i, t in ipairs(ablation({ grid = '["student.router"] = { ' .. values .. ' }', more = "", }).trials) do
+      if i <= 2 then list[i] = t.cell end
+    end
+    return table.concat(list, " | ")
+  end
+  equal(cells "sak.router.topk { k = 1 }, sak.router.topk { k = 2 }", "student.router=topk#1 | student.router=topk#2")
+  equal(cells "function(s) return s end, 'sum'", 'student.router=function#1 | student.router="sum"')
+  contains(refused((with { grid = '["student.adapter.rank"] = { 8, 9, 8 }' }), nil, { files = { ["base.lua"] = base["base.lua"] } }),
+    "grid['student.adapter.rank'] lists 8 twice")
+end)
+
+local function sampled(parts)
+  return ([[
+local sak = require "sak"
+return sak.ablation "tuned" {
+  base = "base.lua",
+  space = { SPACE },
+  sampler = SAMPLER,
+  MORE
+}]]):gsub("%u%u%u+", { SPACE = parts.space or '["student.adapter.rank"] = sak.int_uniform { 4, 64 }',
+    SAMPLER = parts.sampler or "sak.tpe { trials = 5 }", MORE = parts.more or "" })
+end
+local files = { ["base.lua"] = base["base.lua"] }
+
+test("a sampler proposes points of the space, and a point gives a trial", function()
+  local c = loads((sampled { space = [[["student.adapter.rank"] = sak.int_uniform { 4, 64 },
+    ["student.router"] = sak.choice { sak.router.sum {}, sak.router.token {} },
+    ["stages[2].optim.lr"] = sak.log_uniform { 1e-5, 1e-3 }]] }), nil, { files = files })
+  equal(#c.trials, 6) -- the corners
+  local t = assert(config.trial(c, { arm = 1, seed = 2,
+    space = { ["student.adapter.rank"] = 7, ["student.router"] = 2, ["stages[2].optim.lr"] = 1e-4 } }))
   equal(t.resolved.student.adapter.rank, 7)
-  local none, list = config.trial(c, { ["student.adapter.rank"] = 0 })
-  equal(none, nil)
-  contains(config.format(list), "student.adapter.rank must be")
+  equal(t.resolved.student.router.kind, "token")
+  equal(t.resolved.stages[2].optim.lr, 1e-4)
+  equal(t.resolved.seed, 2)
+end)
+
+test("a space is checked at its ends and choices before anything runs", function()
+  local function says(parts, message)
+    contains(refused((sampled(parts)), nil, { files = files }), message)
+  end
+  says({ space = '["student.adapter.rank"] = sak.int_uniform { 4, 65 }' }, "an adapter of rank 65 is wider than the stem (64)")
+  says({ space = '["student.adapter.rank"] = sak.int_uniform { 9, 4 }' }, "the lower end 9 is not below the upper end 4")
+  says({ space = '["student.adpter.rank"] = sak.choice { 9, 4 }' }, "did you mean 'student.adapter.rank'?")
+  says({ space = '["student.router"] = sak.choice { "sum", "moor" }' }, "did you mean 'mor'?")
+  says({ space = '["student.adapter.rank"] = sak.uniform { 4 }' }, "needs 'high'")
+  says({ space = "" }, "a sampler needs a 'space'")
+  says({ more = 'grid = { ["data.train"] = { 5 } },' }, "give one of them")
+  says({ more = 'arms = { { name = "a" }, { name = "b" } },' }, "a sampler improves one arm")
+  contains(refused((sampled { sampler = "nil" }), nil, { files = files }), "a space needs a sampler")
 end)

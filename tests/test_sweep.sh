@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# `sak sweep`: trials are stored whole and frozen, run by processes of their own, continued, stopped,
+# retried; kill -9 of anything at any moment loses no finished trial, repeats none and changes no bit.
+set -eu
+sak=$1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+fail() { echo "FAIL: $*"; exit 1; }
+cp tests/scripts/mini.lua tests/scripts/mini_sweep.lua "$tmp"
+cd "$tmp"
+case $sak in /*) ;; *) sak=$OLDPWD/$sak ;; esac
+export SAK_DB=$tmp/a/sak.db
+value() { "$sak" sql --csv "$1" | tr -d '\r"' | tail -1; }
+is() { [ "$(value "$1")" = "$2" ] || fail "$1: '$(value "$1")', expected '$2'"; }
+# exit status, words expected, then the arguments
+gives() {
+    local want=$1 words=$2 status=0
+    shift 2
+    "$sak" "$@" > out 2> err || status=$?
+    [ "$status" = "$want" ] || fail "sak $* exited with $status, wanted $want: $(cat out err)"
+    grep -qe "$words" out err || fail "sak $* does not say '$words': $(cat out err)"
+}
+# Everything a sweep computed, in the order of its trials: what must not depend on how it was run.
+results() {
+    "$sak" sql --csv "select t.n, t.arm, t.cell, t.seed, t.state, m.metric, m.step, m.value from trial t
+        join metrics m on m.run = t.run_id where m.metric not glob '*_s' and m.metric not glob '*gflops'
+        order by t.n, m.metric, m.step"
+}
+
+# arms x grid x seeds, seeds outermost, every arm with the same seeds and grid points
+gives 0 'plain stages\[1\].optim.lr=0.001' sweep mini_sweep.lua --jobs 2
+is "select count(*) from trial where state = 'done' and attempts = 1" 12
+is "select group_concat(n) from trial where seed = 0" 1,2,3,4
+is "select count(distinct arm || cell) from trial group by seed" 4
+is "select count(distinct seed) from trial group by arm, cell" 3
+is "select count(distinct config_sha256) from trial" 12
+is "select count(*) from runs r join trial t on t.run_id = r.run where r.arm = t.arm and r.seed = t.seed and r.sweep = 'mini'" 12
+is "select count(*) from run r join trial t on t.id = r.trial_id where r.config_sha256 <> t.config_sha256" 0
+is "select question || objective || goal || state || total from sweep" "Does a higher rate help?val/depth/RMSEmindone12"
+is "select count(*) from paired where metric = 'val/depth/RMSE'" 6
+[ -z "$(ls a/spool)" ] || fail "spools are left: $(ls a/spool)"
+
+# run again: nothing to do; more seeds: only those; one at a time gives the same bits
+gives 0 plain sweep mini_sweep.lua
+gives 0 plain sweep mini_sweep.lua --seeds 4 --jobs 3
+is "select count(*) || ',' || sum(attempts) || ',' || max(seed) from trial where state = 'done'" 16,16,3
+results > expected
+SAK_DB=$tmp/b/sak.db gives 0 plain run mini_sweep.lua
+SAK_DB=$tmp/b/sak.db gives 0 plain resume mini --seeds 4
+(SAK_DB=$tmp/b/sak.db; results) > other
+cmp expected other || fail "trials differ between 1 and 3 at a time"
+[ "$(wc -l < expected)" -gt 500 ] || fail "few results"
+
+# what is stored is what runs: the script may change or go, and is told apart when it is run again
+sed -i 's/1e-2/2e-2/; s/"decay"/"decayed"/' mini_sweep.lua
+gives 2 '^+ decayed/stages\[1\].optim.lr=0.02' sweep mini_sweep.lua
+gives 2 'sak resume mini' sweep mini_sweep.lua
+sed -i 's/iterations = 8/iterations = 9/' mini.lua
+cp "$OLDPWD/tests/scripts/mini_sweep.lua" .
+gives 2 'stages\[1\].iterations: 8 -> 9' sweep mini_sweep.lua
+mv mini.lua gone.lua
+gives 0 plain resume mini --seeds 5
+is "select count(*) from trial where state = 'done'" 20
+mv gone.lua mini.lua
+gives 0 plain sweep mini_sweep.lua --new --seeds 1
+is "select name from sweep order by id desc limit 1" mini-2
+gives 2 "did you mean 'mini-2'" resume mini-3
+gives 2 'not running' stop mini
+gives 2 "no such path; did you mean" sweep mini_sweep.lua --grid stages[1].optim.lrr=1,2
+gives 2 'of 3 is not\|must be' sweep mini_sweep.lua --set 'stages[1].batch=0' --new
+
+# --grid of a plain experiment, --set, and a warning where --set fixes what is swept; JSON
+export SAK_DB=$tmp/c/sak.db
+gives 0 "pins 'stages\[1\].optim.lr', which the grid sweeps" sweep mini.lua --grid 'stages[1].optim.lr=1e-3,1e-2' \
+    --set stages[1].optim.lr=0.1 --json
+is "select count(distinct group_sha256) from run" 1
+gives 0 '"state":"done"' sweep mini.lua --grid student.stem.width=8,16 --seeds 2 --set stages[1].iterations=2 --json --new
+is "select group_concat(cell || '/' || seed, ' ') from trial where sweep_id = 2" \
+    "student.stem.width=8/0 student.stem.width=16/0 student.stem.width=8/1 student.stem.width=16/1"
+
+# a trial that fails: the others go on, or not; tried again when asked
+cat > fails.lua <<'LUA'
+local sak = require "sak"
+return sak.ablation "fails" {
+  base = "mini.lua", seeds = { 0, 1 }, objective = { metric = "val/depth/RMSE", goal = "min" },
+  arms = { { name = "good" }, { name = "bad", set = { ["stages[1].optim.lr"] = 1e30 } } },
+}
+LUA
+gives 1 'bad, seed 0: multitask: loss .* at iteration' sweep fails.lua
+is "select group_concat(state) from (select t.state from trial t join sweep s on s.id = sweep_id where s.name = 'fails' order by n)" done,failed,done,failed
+gives 1 'sak retry fails' retry fails
+is "select group_concat(attempts) from (select attempts from trial t join sweep s on s.id = sweep_id where s.name = 'fails' order by n)" 1,2,1,2
+gives 1 failed sweep fails.lua --fail-fast --new
+is "select group_concat(state) from (select t.state from trial t join sweep s on s.id = sweep_id where s.name = 'fails-2' order by n)" done,failed,queued,queued
+gives 1 bad sweep fails.lua # the latest of that script goes on
+is "select group_concat(state) from (select t.state from trial t join sweep s on s.id = sweep_id where s.name = 'fails-2' order by n)" done,failed,done,failed
+
+# stopped from elsewhere, interrupted, refused while it runs
+export SAK_DB=$tmp/d/sak.db
+long() { "$sak" sweep mini_sweep.lua --quiet --set stages[1].iterations=100000 --jobs 2 > out 2> err & pid=$!; }
+running() { until [ "$(value "select count(*) from run where state = 'running'" 2> /dev/null)" = 2 ]; do sleep 0.05; done; }
+long
+running
+gives 2 'is running this sweep already' sweep mini_sweep.lua --set stages[1].iterations=100000
+gives 0 'sak resume mini' stop mini --now
+status=0; wait $pid || status=$?
+[ "$status" = 130 ] || fail "stopped sweep exited with $status: $(cat err)"
+grep -q 'go on with: sak resume mini' err || fail "$(cat err)"
+is "select state || (select group_concat(distinct state) from trial) from sweep" stoppedqueued
+long
+running
+kill -INT $pid
+status=0; wait $pid || status=$?
+[ "$status" = 130 ] || fail "interrupted sweep exited with $status"
+is "select count(*) from run where state <> 'stopped'" 0
+echo "sweep: $(wc -l < expected) values equal for 1 and 3 trials at a time"
