@@ -72,6 +72,12 @@ static void students_start_from_published_checkpoints(void **state)
     run_file("student");
 }
 
+static void a_frozen_model_reads_its_weights_in_the_file(void **state)
+{
+    (void)state;
+    run_file("borrow");
+}
+
 static void pool_takes_all_usable_processors(void **state)
 {
     (void)state;
@@ -92,6 +98,7 @@ int main(void)
         cmocka_unit_test(published_names_land_where_they_belong),
         cmocka_unit_test(real_weights_give_the_features_of_pytorch),
         cmocka_unit_test(students_start_from_published_checkpoints),
+        cmocka_unit_test(a_frozen_model_reads_its_weights_in_the_file),
         cmocka_unit_test(pool_takes_all_usable_processors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

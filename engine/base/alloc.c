@@ -36,6 +36,29 @@ void sak_free(void *p)
     free(p);
 }
 
+sak_status sak_alloc_pages(void **out, size_t n, size_t size, sak_error *err)
+{
+    *out = NULL;
+    if (size && n > (SIZE_MAX / 2) / size)
+        return SAK_FAIL(err, SAK_ENOMEM, "allocation of %zu x %zu bytes overflows", n, size);
+    const size_t bytes = n && size ? n * size : 1;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory: %zu bytes", bytes);
+#ifdef MADV_HUGEPAGE
+    if (bytes >= HUGE_FROM)
+        (void)madvise(p, bytes, MADV_HUGEPAGE); /* advice: failure costs speed only */
+#endif
+    *out = p;
+    return SAK_OK;
+}
+
+void sak_free_pages(void *p, size_t n, size_t size)
+{
+    if (p)
+        munmap(p, n && size ? n * size : 1);
+}
+
 struct sak_arena_block {
     struct sak_arena_block *next;
     size_t used, size;

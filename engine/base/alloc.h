@@ -13,6 +13,11 @@
 sak_status sak_alloc(void **out, size_t n, size_t size, sak_error *err);
 void sak_free(void *p);
 
+/* The same, but no page of it takes memory before it is written.  Release with sak_free_pages and the
+ * same n and size. */
+sak_status sak_alloc_pages(void **out, size_t n, size_t size, sak_error *err);
+void sak_free_pages(void *p, size_t n, size_t size);
+
 /* Arena of small build-time objects: everything taken dies with the arena. */
 typedef struct sak_arena {
     struct sak_arena_block *head;

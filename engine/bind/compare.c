@@ -74,7 +74,8 @@ typedef struct sides {
     layout l;
 } sides;
 
-static sak_real *own_tensor(lua_State *L, sak_shape *shape)
+/* write: the caller fills it. */
+static sak_real *own_tensor(lua_State *L, bool write, sak_shape *shape)
 {
     const char *name = luaL_checkstring(L, 2);
     if (luaL_testudata(L, 1, "sak.graph")) {
@@ -85,19 +86,26 @@ static sak_real *own_tensor(lua_State *L, sak_shape *shape)
         *shape = g->node[node]->s.y;
         return sak_graph_value(g, node);
     }
-    const sak_params *p = sak_to_params(L, 1);
+    sak_params *p = sak_to_params(L, 1);
     const int i = sak_params_find(p, name);
     if (i < 0)
         luaL_error(L, "there is no parameter '%s'", name);
     *shape = p->list[i].shape;
-    const bool grad = strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0;
-    return (grad ? p->grad : p->value) + p->list[i].offset;
+    if (strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0)
+        return p->grad + p->list[i].offset;
+    sak_error err;
+    if (sak_params_seal(p, &err) != SAK_OK)
+        sak_raise(L, &err); /* does not return */
+    sak_real *x = (sak_real *)(uintptr_t)sak_params_value(p, i);
+    if (write && sak_params_write(p, i, &x, &err) != SAK_OK)
+        sak_raise(L, &err);
+    return x;
 }
 
-static sides both_sides(lua_State *L)
+static sides both_sides(lua_State *L, bool write)
 {
     sak_shape shape;
-    sides s = {.x = own_tensor(L, &shape), .t = file_tensor(L, 3, luaL_checkstring(L, 4))};
+    sides s = {.x = own_tensor(L, write, &shape), .t = file_tensor(L, 3, luaL_checkstring(L, 4))};
     if (!s.x)
         return s;
     sak_error err;
@@ -115,7 +123,7 @@ static sides both_sides(lua_State *L)
  * float32 may be off by half a unit in its last place */
 static int compare(lua_State *L)
 {
-    const sides s = both_sides(L);
+    const sides s = both_sides(L, false);
     if (!s.x)
         return luaL_error(L, "the graph has pruned '%s'", lua_tostring(L, 2));
     const sak_st_tensor *t = s.t;
@@ -165,7 +173,7 @@ static int compare(lua_State *L)
  * parameter or its gradient from a file's tensor. */
 static int fill(lua_State *L)
 {
-    const sides s = both_sides(L); /* a pruned input is looked at by nothing: leave it */
+    const sides s = both_sides(L, true); /* a pruned input is looked at by nothing: leave it */
     for (int64_t i = 0; s.x && i < s.t->count; i++)
         s.x[engine_index(&s.l, i)] = s.file[i];
     return 0;

@@ -67,8 +67,8 @@ static int find(lua_State *L, sak_params *p, int i)
 static int p_trainable(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
-    sak_param *q = &p->list[find(L, p, 2)];
-    q->trainable = lua_toboolean(L, 3) && !q->buffer;
+    sak_error err;
+    SAK_CHECK(L, &err, sak_params_set_trainable(p, find(L, p, 2), lua_toboolean(L, 3), &err));
     return 0;
 }
 
@@ -100,31 +100,38 @@ static int p_has_grad(lua_State *L)
 static int p_get(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
-    const sak_param *q = &p->list[find(L, p, 2)];
-    const sak_real *slab = lua_isnoneornil(L, 3) ? p->value : p->grad;
-    if (!slab)
+    const int i = find(L, p, 2);
+    const sak_param *q = &p->list[i];
+    const sak_real *x = lua_isnoneornil(L, 3) ? sak_params_value(p, i)
+                        : p->grad             ? p->grad + q->offset
+                                              : NULL;
+    if (!x)
         return luaL_error(L, "'%s' has no values yet", q->name);
-    push_values(L, slab + q->offset, q->count);
+    push_values(L, x, q->count);
     return 1;
 }
 
 static int p_ema(lua_State *L)
 {
-    sak_params_ema(sak_to_params(L, 1), sak_to_params(L, 2), luaL_checknumber(L, 3));
+    sak_error err;
+    SAK_CHECK(L, &err, sak_params_ema(sak_to_params(L, 1), sak_to_params(L, 2),
+                                      luaL_checknumber(L, 3), &err));
     return 0;
 }
 
 /* params:hash() -> SHA-256 of every name, shape and value: the identity of these weights. */
 static int p_hash(lua_State *L)
 {
-    const sak_params *p = sak_to_params(L, 1);
+    sak_params *p = sak_to_params(L, 1);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_params_seal(p, &err));
     sak_hash h;
     sak_hash_open(&h);
     for (int i = 0; i < p->n; i++) {
         const sak_param *q = &p->list[i];
         sak_hash_add(&h, q->name, strlen(q->name) + 1);
         sak_hash_add(&h, q->shape.d, sizeof(int64_t) * (size_t)q->shape.n);
-        sak_hash_add(&h, p->value + q->offset, sizeof(sak_real) * (size_t)q->count);
+        sak_hash_add(&h, sak_params_value(p, i), sizeof(sak_real) * (size_t)q->count);
     }
     char text[SAK_HASH_TEXT];
     sak_hash_text(&h, text);
@@ -173,8 +180,10 @@ void sak_to_meta(lua_State *L, int i, const char *out[SAK_META_MAX])
 
 static int p_save(lua_State *L)
 {
-    const sak_params *p = sak_to_params(L, 1);
+    sak_params *p = sak_to_params(L, 1);
     const char *path = luaL_checkstring(L, 2);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_params_seal(p, &err));
     const char *meta[SAK_META_MAX];
     sak_to_meta(L, 3, meta);
     int n = 0;
@@ -186,8 +195,7 @@ static int p_save(lua_State *L)
     for (int i = 0; i < p->n; i++)
         if (chosen(L, 4, p->list[i].name))
             list[n++] = (sak_st_source){p->list[i].name, SAK_ST_F32, p->list[i].shape,
-                                        p->value + p->list[i].offset};
-    sak_error err;
+                                        sak_params_value(p, i)};
     const sak_status st = sak_safetensors_write(path, list, n, meta, false, &err);
     free(list);
     return st == SAK_OK ? 0 : sak_raise(L, &err);
@@ -287,7 +295,7 @@ static int f_get(lua_State *L)
     sak_real *x = malloc(sizeof *x * (size_t)(t->count + 1));
     if (!x)
         return luaL_error(L, "out of memory reading '%s'", t->name);
-    sak_copy_stored(L, t, x);
+    sak_copy_stored(t, x);
     push_values(L, x, t->count);
     free(x);
     return 1;
@@ -295,11 +303,12 @@ static int f_get(lua_State *L)
 
 /* params:load(name, file, source[, first]): equal shapes, but for dimensions of size 1.  With
  * `first`, all of the tensor becomes the elements of the parameter from there on, counted from 0:
- * one part of a fused matrix. */
+ * one part of a fused matrix.  A frozen parameter is read where it lies in the file, if it can be. */
 static int p_load(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
-    const sak_param *q = &p->list[find(L, p, 2)];
+    const int i = find(L, p, 2);
+    const sak_param *q = &p->list[i];
     const sak_weights *st = to_file(L, 3);
     const sak_st_tensor *t = tensor_at(L, st, 4);
     const int64_t first = luaL_optinteger(L, 5, 0);
@@ -311,8 +320,19 @@ static int p_load(lua_State *L)
                  SAK_SHAPE_TEXT(&t->shape), q->name, SAK_SHAPE_TEXT(&q->shape));
         return sak_raise(L, &err);
     }
-    SAK_CHECK(L, &err, sak_params_seal(p, &err));
-    sak_copy_stored(L, t, p->value + q->offset + first);
+    SAK_CHECK(L, &err, sak_st_require_float(t, &err));
+    sak_mapping *map = sak_weights_mapping(st, t);
+    bool borrowed = false;
+    const bool same_type = t->dtype == (sizeof(sak_real) == 8 ? SAK_ST_F64 : SAK_ST_F32);
+    if (!part && same_type && sak_st_is_dense(t))
+        SAK_CHECK(L, &err, sak_params_borrow(p, i, t->data, map, &borrowed, &err));
+    if (borrowed)
+        return 0;
+    sak_real *out;
+    SAK_CHECK(L, &err, sak_params_write(p, i, &out, &err));
+    sak_copy_stored(t, out + first);
+    if (map) /* so that the file and its copy are not in memory both */
+        sak_map_forget(t->data, t->bytes);
     return 0;
 }
 
@@ -331,9 +351,10 @@ static grids to_grids(lua_State *L, int i)
 }
 
 /* Resamples the n elements of x into q: prefix rows (zero where x has none), then the grid. */
-static sak_status resample(sak_params *p, const sak_param *q, const sak_real *x, int64_t n,
-                           const grids *g, sak_error *err)
+static sak_status resample(sak_params *p, int i, const sak_real *x, int64_t n, const grids *g,
+                           sak_error *err)
 {
+    const sak_param *q = &p->list[i];
     const int64_t C = sak_shape_last(&q->shape), prefix = g->prefix;
     const int64_t cells = g->from.n == 2 ? g->from.d[0] * g->from.d[1] : -1;
     const bool bare = n == cells * C;
@@ -341,8 +362,8 @@ static sak_status resample(sak_params *p, const sak_param *q, const sak_real *x,
         q->count != (prefix + g->to.d[0] * g->to.d[1]) * C)
         return SAK_FAIL(err, SAK_ESHAPE, "a table of %lld values cannot be resampled to '%s' %s",
                         (long long)n, q->name, SAK_SHAPE_TEXT(&q->shape));
-    SAK_TRY(sak_params_seal(p, err));
-    sak_real *out = p->value + q->offset;
+    sak_real *out;
+    SAK_TRY(sak_params_write(p, i, &out, err));
     for (int64_t k = 0; k < prefix * C; k++)
         out[k] = bare ? 0 : x[k];
     return sak_resize_hwc(bare ? x : x + prefix * C, g->from.d[0], g->from.d[1], C, out + prefix * C,
@@ -354,15 +375,16 @@ static sak_status resample(sak_params *p, const sak_param *q, const sak_real *x,
 static int p_load_resized(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
-    const sak_param *q = &p->list[find(L, p, 2)];
+    const int i = find(L, p, 2);
     const sak_st_tensor *t = tensor_at(L, to_file(L, 3), 4);
     const grids g = to_grids(L, 5);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_st_require_float(t, &err));
     sak_real *x = malloc(sizeof *x * (size_t)(t->count + 1));
     if (!x)
         return luaL_error(L, "out of memory reading '%s'", t->name);
-    sak_copy_stored(L, t, x);
-    sak_error err;
-    const sak_status s = resample(p, q, x, t->count, &g, &err);
+    sak_copy_stored(t, x);
+    const sak_status s = resample(p, i, x, t->count, &g, &err);
     free(x);
     return s == SAK_OK ? 0 : sak_raise(L, &err);
 }
@@ -371,12 +393,11 @@ static int p_load_resized(lua_State *L)
 static int p_copy_resized(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1), *o = sak_to_params(L, 3);
-    const sak_param *q = &p->list[find(L, p, 2)];
-    const sak_param *r = &o->list[find(L, o, 4)];
+    const int i = find(L, p, 2), j = find(L, o, 4);
     const grids g = to_grids(L, 5);
     sak_error err;
     SAK_CHECK(L, &err, sak_params_seal(o, &err));
-    SAK_CHECK(L, &err, resample(p, q, o->value + r->offset, r->count, &g, &err));
+    SAK_CHECK(L, &err, resample(p, i, sak_params_value(o, j), o->list[j].count, &g, &err));
     return 0;
 }
 
@@ -384,16 +405,18 @@ static int p_copy_resized(lua_State *L)
 static int p_copy(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1), *o = sak_to_params(L, 3);
-    const sak_param *q = &p->list[find(L, p, 2)];
-    const sak_param *r = &o->list[find(L, o, 4)];
+    const int i = find(L, p, 2), j = find(L, o, 4);
+    const sak_param *q = &p->list[i], *r = &o->list[j];
     sak_error err;
     if (!sak_shape_equal_squeezed(&q->shape, &r->shape)) {
         SAK_FAIL(&err, SAK_ESHAPE, "'%s' is %s but '%s' is %s", r->name, SAK_SHAPE_TEXT(&r->shape),
                  q->name, SAK_SHAPE_TEXT(&q->shape));
         return sak_raise(L, &err);
     }
-    SAK_CHECK(L, &err, sak_params_seal(p, &err));
-    memcpy(p->value + q->offset, o->value + r->offset, sizeof(sak_real) * (size_t)q->count);
+    SAK_CHECK(L, &err, sak_params_seal(o, &err));
+    sak_real *out;
+    SAK_CHECK(L, &err, sak_params_write(p, i, &out, &err));
+    memcpy(out, sak_params_value(o, j), sizeof *out * (size_t)q->count);
     return 0;
 }
 

@@ -3,16 +3,11 @@
 
 #include <lauxlib.h>
 
-void sak_copy_stored(lua_State *L, const sak_st_tensor *t, sak_real *out)
+void sak_copy_stored(const sak_st_tensor *t, sak_real *out)
 {
 #ifdef SAK_DOUBLE
-    float *x = lua_newuserdatauv(L, sizeof *x * (size_t)(t->count + 1), 0);
-    sak_st_copy_f32(t, x);
-    for (int64_t i = 0; i < t->count; i++)
-        out[i] = (sak_real)x[i];
-    lua_pop(L, 1);
+    sak_st_copy_f64(t, out);
 #else
-    (void)L;
     sak_st_copy_f32(t, out);
 #endif
 }

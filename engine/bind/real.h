@@ -9,7 +9,7 @@
 #include "weights/stored.h"
 
 /* All values of a stored tensor, t->count of them. */
-void sak_copy_stored(lua_State *L, const sak_st_tensor *t, sak_real *out);
+void sak_copy_stored(const sak_st_tensor *t, sak_real *out);
 
 /* The n numbers of x as float: x itself, or a copy that is left on Lua's stack. */
 const float *sak_as_float(lua_State *L, const sak_real *x, int64_t n);

@@ -182,7 +182,7 @@ sak_real *sak_graph_value(const sak_graph *g, int i)
 {
     const sak_node *node = g->node[g->node[i]->root];
     if (node->kind == SAK_NODE_PARAM)
-        return node->params->value + node->params->list[node->param].offset;
+        return (sak_real *)(uintptr_t)sak_params_value(node->params, node->param); /* ops only read it */
     return node->value_at < 0 || !g->activation ? NULL : g->activation + node->value_at;
 }
 

@@ -16,7 +16,10 @@ void sak_params_open(sak_params *p, uint64_t seed)
 
 void sak_params_close(sak_params *p)
 {
-    sak_free(p->value);
+    sak_free_pages(p->value, (size_t)p->total, sizeof(sak_real));
+    for (int i = 0; i < p->n_kept; i++)
+        sak_mapping_drop(p->kept[i]);
+    free(p->kept);
     sak_free(p->grad);
     sak_free(p->m);
     sak_free(p->v);
@@ -51,7 +54,7 @@ sak_status sak_params_add(sak_params *p, const char *name, const sak_shape *shap
     if (p->total > SAK_MAX_ELEMENTS - count)
         return SAK_FAIL(err, SAK_ESHAPE, "parameter '%s' %s: more than %lld elements in the set", name,
                         SAK_SHAPE_TEXT(shape), (long long)SAK_MAX_ELEMENTS);
-    if (p->value)
+    if (p->value || p->sealed)
         return SAK_FAIL(err, SAK_EINVAL,
                         "parameter '%s' is new, but the set was completed by an earlier graph", name);
     if (p->n == p->cap) {
@@ -120,7 +123,8 @@ static void initialise_chunk(void *ctx, int64_t begin, int64_t end, int64_t chun
     (void)worker;
     const sak_params *p = ctx;
     for (int64_t i = begin; i < end; i++)
-        initialise(p, &p->list[i]);
+        if (!p->list[i].given)
+            initialise(p, &p->list[i]);
 }
 
 static sak_status slab(sak_real **out, const sak_params *p, sak_error *err)
@@ -130,12 +134,84 @@ static sak_status slab(sak_real **out, const sak_params *p, sak_error *err)
     return sak_alloc((void **)out, (size_t)p->total, sizeof(sak_real), err);
 }
 
-sak_status sak_params_seal(sak_params *p, sak_error *err)
+/* The slab of the values: pages of borrowed ones are never touched, so they take no memory. */
+static sak_status reserve(sak_params *p, sak_error *err)
 {
     if (p->value)
         return SAK_OK;
-    SAK_TRY(slab(&p->value, p, err));
+    return sak_alloc_pages((void **)&p->value, (size_t)p->total, sizeof(sak_real), err);
+}
+
+sak_status sak_params_seal(sak_params *p, sak_error *err)
+{
+    if (p->sealed)
+        return SAK_OK;
+    SAK_TRY(reserve(p, err));
     sak_parallel_for(p->n, 1, initialise_chunk, p);
+    p->sealed = true;
+    return SAK_OK;
+}
+
+const sak_real *sak_params_value(const sak_params *p, int i)
+{
+    const sak_param *q = &p->list[i];
+    if (q->borrowed)
+        return q->borrowed;
+    return p->sealed || q->given ? p->value + q->offset : NULL;
+}
+
+static sak_status check_movable(const sak_params *p, int i, sak_error *err)
+{
+    if (p->sealed && p->list[i].borrowed)
+        return SAK_FAIL(err, SAK_EINVAL,
+                        "parameter '%s' is frozen and read from its file: it cannot change any more",
+                        p->list[i].name);
+    return SAK_OK;
+}
+
+sak_status sak_params_write(sak_params *p, int i, sak_real **out, sak_error *err)
+{
+    sak_param *q = &p->list[i];
+    SAK_TRY(check_movable(p, i, err));
+    SAK_TRY(reserve(p, err));
+    *out = p->value + q->offset;
+    q->borrowed = NULL;
+    q->given = true;
+    return SAK_OK;
+}
+
+sak_status sak_params_borrow(sak_params *p, int i, const void *data, sak_mapping *file, bool *done,
+                             sak_error *err)
+{
+    sak_param *q = &p->list[i];
+    *done = !p->sealed && !q->trainable && !q->buffer && file && (uintptr_t)data % sizeof(sak_real) == 0;
+    if (!*done)
+        return SAK_OK;
+    bool kept = false;
+    for (int k = 0; k < p->n_kept; k++)
+        kept |= p->kept[k] == file;
+    if (!kept) {
+        sak_mapping **list = realloc(p->kept, (size_t)(p->n_kept + 1) * sizeof *list);
+        if (!list)
+            return SAK_FAIL(err, SAK_ENOMEM, "out of memory for parameter '%s'", q->name);
+        p->kept = list;
+        p->kept[p->n_kept++] = sak_mapping_keep(file);
+    }
+    q->borrowed = data;
+    q->given = true;
+    return SAK_OK;
+}
+
+sak_status sak_params_set_trainable(sak_params *p, int i, bool trainable, sak_error *err)
+{
+    sak_param *q = &p->list[i];
+    if (trainable && !q->buffer && q->borrowed) {
+        const sak_real *from = q->borrowed;
+        sak_real *to;
+        SAK_TRY(sak_params_write(p, i, &to, err));
+        memcpy(to, from, (size_t)q->count * sizeof *to);
+    }
+    q->trainable = trainable && !q->buffer;
     return SAK_OK;
 }
 
@@ -150,16 +226,19 @@ sak_status sak_params_need_moments(sak_params *p, sak_error *err)
     return slab(&p->v, p, err);
 }
 
-void sak_params_ema(sak_params *dst, const sak_params *src, double momentum)
+sak_status sak_params_ema(sak_params *dst, const sak_params *src, double momentum, sak_error *err)
 {
     const sak_real a = (sak_real)momentum, b = (sak_real)(1 - momentum);
+    SAK_TRY(sak_params_seal(dst, err));
     for (int i = 0; i < dst->n; i++) {
         const int j = sak_params_find(src, dst->list[i].name);
         if (j < 0 || src->list[j].count != dst->list[i].count)
             continue;
-        sak_real *x = dst->value + dst->list[i].offset;
-        const sak_real *y = src->value + src->list[j].offset;
-        for (int64_t k = 0; k < dst->list[i].count; k++)
+        sak_real *x;
+        SAK_TRY(sak_params_write(dst, i, &x, err));
+        const sak_real *y = sak_params_value(src, j);
+        for (int64_t k = 0; y && k < dst->list[i].count; k++)
             x[k] = a * x[k] + b * y[k];
     }
+    return SAK_OK;
 }

@@ -1,4 +1,5 @@
-/* Parameters: named tensors in one slab, with gradient and optimiser moments as parallel ranges.
+/* Parameters: named tensors in one slab, with gradient and optimiser moments as parallel ranges; the
+ * values of a frozen model may instead be borrowed from the mapped file they are stored in.
  * Several graphs (training, evaluation) share one set; names follow timm / the published checkpoints. */
 #ifndef SAK_GRAPH_PARAMS_H
 #define SAK_GRAPH_PARAMS_H
@@ -6,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/real.h"
 #include "tensor/shape.h"
 
@@ -30,6 +32,8 @@ typedef struct sak_param {
     bool buffer;    /* running statistics: saved and loaded, never optimised */
     bool trainable; /* false = frozen */
     bool has_grad;  /* some training graph writes its gradient */
+    bool given;     /* its value was loaded: not initialised */
+    const sak_real *borrowed; /* where its value is read instead of the slab; NULL: in the slab */
 } sak_param;
 
 typedef struct sak_params {
@@ -38,7 +42,10 @@ typedef struct sak_params {
     int n, cap;
     int64_t total; /* elements of a slab, padding included */
     uint64_t seed;
-    sak_real *value, *grad, *m, *v; /* value after seal; the others when training needs them */
+    bool sealed;
+    sak_real *value, *grad, *m, *v; /* the slabs; grad, m and v when training needs them */
+    sak_mapping **kept; /* files that values are borrowed from */
+    int n_kept;
 } sak_params;
 
 void sak_params_open(sak_params *p, uint64_t seed);
@@ -51,13 +58,27 @@ int sak_params_find(const sak_params *p, const char *name);
 sak_status sak_params_add(sak_params *p, const char *name, const sak_shape *shape, sak_init init,
                           bool buffer, int *index, sak_error *err);
 
-/* Allocates and initialises the values; afterwards no parameter can be added.  Idempotent.
- * Initial values depend on (seed, name, element) only. */
+/* Allocates the values and initialises those not given; afterwards no parameter can be added and none
+ * changes its place.  Idempotent.  Initial values depend on (seed, name, element) only. */
 sak_status sak_params_seal(sak_params *p, sak_error *err);
 sak_status sak_params_need_grad(sak_params *p, sak_error *err);
 sak_status sak_params_need_moments(sak_params *p, sak_error *err);
 
+/* Where the value of parameter i is, for reading; NULL before it was given or the set sealed. */
+const sak_real *sak_params_value(const sak_params *p, int i);
+/* Where the value of parameter i is written: it counts as given.  SAK_EINVAL if a sealed set borrows
+ * it from a file. */
+sak_status sak_params_write(sak_params *p, int i, sak_real **out, sak_error *err);
+/* Reads the value of parameter i where it lies in a mapped file, in place of a copy.  *done is false,
+ * and nothing happens, where that cannot be: a trainable parameter or a buffer, a sealed set, data not
+ * aligned to sak_real. */
+sak_status sak_params_borrow(sak_params *p, int i, const void *data, sak_mapping *file, bool *done,
+                             sak_error *err);
+/* A frozen parameter never has its value written by training.  SAK_EINVAL for one that is to be
+ * trained and borrowed by a sealed set. */
+sak_status sak_params_set_trainable(sak_params *p, int i, bool trainable, sak_error *err);
+
 /* dst = momentum * dst + (1 - momentum) * src for every name they share (an EMA teacher). */
-void sak_params_ema(sak_params *dst, const sak_params *src, double momentum);
+sak_status sak_params_ema(sak_params *dst, const sak_params *src, double momentum, sak_error *err);
 
 #endif

@@ -64,7 +64,8 @@ typedef struct sak_scratch {
     int64_t shared, each;
 } sak_scratch;
 
-/* One execution.  Pointers are 64-byte aligned.
+/* One execution.  Pointers are 64-byte aligned, but for
+ * parameters of a frozen model, which may lie in a mapped file: those are aligned to their type.
  * forward:  reads x[i], writes all of y (and save).
  * backward: reads dy, and of x, y only what `keep` names (others are NULL); for each i with
  *           dx[i] != NULL writes all of dx[i], or adds to it where acc[i].  A dx may alias nothing. */

@@ -80,6 +80,14 @@ bool sak_st_is_dense(const sak_st_tensor *t)
     return true;
 }
 
+sak_status sak_st_require_float(const sak_st_tensor *t, sak_error *err)
+{
+    if (sak_st_dtype_is_float(t->dtype))
+        return SAK_OK;
+    return SAK_FAIL(err, SAK_EFORMAT, "%s: tensor '%s' is %s, but parameters are floats", t->file,
+                    t->name, sak_st_dtype_name(t->dtype));
+}
+
 static float from_bits(uint32_t u)
 {
     float f;

@@ -50,6 +50,9 @@ sak_status sak_st_set_shape(sak_st_tensor *t, const int64_t *dim, size_t n, sak_
 /* Row-major without gaps. */
 bool sak_st_is_dense(const sak_st_tensor *t);
 
+/* SAK_EFORMAT, naming tensor and type, unless its elements are floats: what a model learns. */
+sak_status sak_st_require_float(const sak_st_tensor *t, sak_error *err);
+
 /* All elements in row-major order, converted; out holds t->count. */
 void sak_st_copy_f32(const sak_st_tensor *t, float *out);
 void sak_st_copy_f64(const sak_st_tensor *t, double *out);
