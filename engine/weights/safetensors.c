@@ -127,9 +127,10 @@ static sak_status parse_header(sak_weights *w, const char *path, json_t *root,
         SAK_TRY(sak_weights_add(w, &t, err));
     }
     const int64_t n = w->count - first;
+    sak_st_tensor *own = n ? w->tensors + first : NULL;
     if (n)
-        qsort(w->tensors + first, (size_t)n, sizeof *w->tensors, by_place);
-    return check_tiling(w->tensors + first, n, path, base, room, err);
+        qsort(own, (size_t)n, sizeof *own, by_place);
+    return check_tiling(own, n, path, base, room, err);
 }
 
 sak_status sak_safetensors_parse(sak_weights *w, const char *path, const void *data, size_t size,

@@ -41,6 +41,14 @@ end
 --- Random teachers of one shape differ: their seed is their name.
 local function seed_of(name) return tonumber(host.sha256(name):sub(1, 12), 16) end
 
+--- Computed when it is first asked for: hashing a gigabyte takes longer than mapping it.
+local lazy = {}
+function lazy.__index(t, key)
+  if key ~= "identity" then return nil end
+  t.identity = t.source == "random" and "random" or weights.identity(t.source)
+  return t.identity
+end
+
 local function default_of(field) return field and field.default end
 
 local function fields_of(kind)
@@ -89,9 +97,8 @@ function teacher.open(t, path)
   spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or (spec.kind == "sam" and 1e-5 or 1e-6)
   spec.heads = spec.heads or spec.width // 64
   spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
-  return { name = t.name, spec = spec, width = spec.width, source = path,
-    params = core.params(seed_of(t.name)), weight = t.weight, names = t.names, mean = t.mean, std = t.std,
-    identity = path == "random" and path or weights.identity(path) }
+  return setmetatable({ name = t.name, spec = spec, width = spec.width, source = path,
+    params = core.params(seed_of(t.name)), weight = t.weight, names = t.names, mean = t.mean, std = t.std }, lazy)
 end
 
 --- The image as this teacher wants it: its own normalisation and size.
