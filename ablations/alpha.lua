@@ -1,5 +1,5 @@
 -- Does distilling go on helping in stage 2?  alpha weighs it against the task losses; stage 1 is the
--- same in all arms.  `sak run ablations/alpha.lua`
+-- same in all arms.  `sak sweep ablations/alpha.lua`
 local sak = require "sak"
 
 local function alpha(value) return { ["stages[kind=multitask].alpha"] = value } end
@@ -14,4 +14,5 @@ return sak.ablation "alpha" {
     { name = "3", set = alpha(3) },
   },
   seeds = sak.seeds(3),
+  objective = { metric = "val/semseg/mIoU" },
 }

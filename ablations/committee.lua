@@ -1,4 +1,4 @@
--- What does each teacher add?  All subsets of the three.  `sak run ablations/committee.lua`
+-- What does each teacher add?  All subsets of the three.  `sak sweep ablations/committee.lua`
 local sak = require "sak"
 
 local function of(...)
@@ -16,4 +16,5 @@ return sak.ablation "committee" {
     of "dinov2", of "clip", of "sam",
   },
   seeds = sak.seeds(3),
+  objective = { metric = "val/semseg/mIoU" },
 }

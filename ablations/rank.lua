@@ -1,5 +1,5 @@
 -- How wide must the adapters of the paths be?  The base has a quarter of the stem's 128 channels, 32.
--- `sak run ablations/rank.lua`
+-- `sak sweep ablations/rank.lua`
 local sak = require "sak"
 
 return sak.ablation "rank" {
@@ -7,4 +7,5 @@ return sak.ablation "rank" {
   base = "experiments/three_teachers.lua",
   grid = { ["student.adapter.rank"] = { 8, 16, 32, 64 } },
   seeds = sak.seeds(3),
+  objective = { metric = "val/semseg/mIoU" },
 }

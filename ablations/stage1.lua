@@ -1,15 +1,8 @@
 -- What does stage 1 (distillation) bring, for the same number of stage-2 steps? And what do paths and
--- routers bring over one shared encoder?  `sak run ablations/stage1.lua`
+-- routers bring over one shared encoder?  `sak sweep ablations/stage1.lua`
 local sak = require "sak"
 
--- Stage 2 of experiments/three_teachers.lua.
-local function stage2(alpha)
-  return sak.multitask {
-    iterations = 400, batch = 8, alpha = alpha, clip = 10,
-    optim = sak.adamw { lr = 2e-3, weight_decay = 0.01 }, schedule = sak.poly {},
-    augment = sak.augment { flip = 0.5 },
-  }
-end
+local stage2 = require "shared.stage2"
 
 return sak.ablation "stage1" {
   question = "Does distilling before stage 2 help, at equal stage-2 steps?",
@@ -21,4 +14,5 @@ return sak.ablation "stage1" {
       set = { model = "multi_task", stages = { stage2(0) } } },
   },
   seeds = sak.seeds(3),
+  objective = { metric = "val/semseg/mIoU" },
 }

@@ -209,6 +209,11 @@ local function student(cx, config)
   end
   local width = type(s.stem) == "table" and s.stem.width
   local adapter = list_of(s.adapter)
+  if adapter.kind == "conv" and adapter.kernel and adapter.kernel % 2 == 0 then
+    cx.problem({ "student", "adapter", "kernel" },
+      ("a kernel has an odd side, got %d: the map must keep its size"):format(adapter.kernel),
+      ("kernel = %d"):format(adapter.kernel + 1))
+  end
   if width and adapter.rank and adapter.rank > width then
     cx.problem({ "student", "adapter", "rank" },
       ("an adapter of rank %d is wider than the stem (%d)"):format(

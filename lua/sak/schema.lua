@@ -239,12 +239,19 @@ data "folder" { doc = "A folder in the NYUD layout: images/, segmentation/, dept
 -- Student -----------------------------------------------------------------------------------------
 
 local adapter = family("adapter", { doc = "an adapter" })
-adapter "bottleneck" { doc = "A(x) = x + s (W_up GELU(W_down x + b) + b'), the published adapter.",
+local ranks = {
   { "down_ratio", int { min = 1 },
     "rank = width / down_ratio, rounded down", default = 4, excludes = "rank" },
   { "rank", int { min = 1 },
     "width of the bottleneck, instead of down_ratio", excludes = "down_ratio" },
-  { "scale_init", number {}, "start of the learned scale s", default = 1 } }
+}
+local scale_init = { "scale_init", number {}, "start of the learned scale s", default = 1 }
+adapter "bottleneck" { doc = "A(x) = x + s (W_up GELU(W_down x + b) + b'), the published adapter.",
+  ranks, scale_init }
+adapter "parallel" { doc = "LoRA's form: x + (alpha / rank) W_up W_down x, W_up starting at 0.", ranks,
+  { "alpha", number { above = 0 }, "scale is alpha / rank", default = 16 } }
+adapter "conv" { doc = "The bottleneck with a convolution per channel in it, over the patches as a map.", ranks,
+  { "kernel", int { min = 1 }, "side of the convolution; odd", default = 3 }, scale_init }
 
 local temperature = { "temperature", number { above = 0 },
   "logits are divided by it before the softmax", default = 1 }
@@ -257,6 +264,7 @@ router "mor" { doc = "Published router: one weight per image and expert.",
   temperature }
 router "sum" { doc = "No router: stem and experts are added; shared by all tasks." }
 router "token" { doc = "One weight per token and expert.", temperature }
+router "joint" { doc = "MoR's gate, shown the stem and all experts instead of the stem alone.", temperature }
 router "topk" { doc = "Only the k experts with the largest weights, renormalised.",
   { "k", int { min = 1 }, "experts kept", default = 2 }, temperature }
 router "static" { doc = "Learned weights that do not depend on the input.", temperature }

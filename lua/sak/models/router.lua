@@ -12,10 +12,10 @@ local router = {}
 
 --- Gate logits: Linear(C/2 -> n)(GELU(LN(Linear(C -> C/2)(x)))), one per token.
 --- Indices 0, 1 and 3 as in the published checkpoints.
-local function gate(nn, x, n)
-  local C = x.shape[3]
+---@param hidden? integer  C/2 if not given
+local function gate(nn, x, n, hidden)
   local m = nn / "router" / "module"
-  return m:linear("3", m:layer_norm("1", m:linear("0", x, C // 2), 1e-5):gelu(), n)
+  return m:linear("3", m:layer_norm("1", m:linear("0", x, hidden or x.shape[3] // 2), 1e-5):gelu(), n)
 end
 
 --- Mixture of Representations (paper section 3.3): one weight per image and expert. With noisy
@@ -50,6 +50,14 @@ end
 --- One weight per token and expert.
 function router.token(nn, stem, experts, c)
   local p = gate(nn, stem, #experts + 1):softmax { temperature = c.temperature or 1 }
+  return p:mix(stem, table.unpack(experts)), p
+end
+
+--- The published gate, shown the stem and all experts side by side instead of the stem alone.
+function router.joint(nn, stem, experts, c)
+  local all = #experts > 0 and stem:concat(table.unpack(experts), { axis = 2 }) or stem
+  local p = gate(nn, all, #experts + 1, stem.shape[3] // 2):mean { axis = 1 }
+    :softmax { temperature = c.temperature or 1 }
   return p:mix(stem, table.unpack(experts)), p
 end
 

@@ -38,15 +38,18 @@ function student.backbone(nn, image, c)
   local level_of = {}
   for level, i in ipairs(c.stem.out_indices) do level_of[i] = level end
 
+  local s = image.shape
+  local h, w = vit.grid(c.stem, { s[2], s[3] })
+  local adapters = setmetatable({ grid = { h = h, w = w, prefix = vit.prefix_tokens(c.stem) } }, { __index = c.adapter })
   local x = nn:trace("stem/embed", vit.embed(nn / "vit", image, c.stem))
   local r = {}
   for _, t in ipairs(c.teachers) do
-    r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, 0, x, nil, c.adapter)
+    r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, 0, x, nil, adapters)
   end
   for i = 0, c.stem.depth - 1 do
     x = nn:trace("stem/block" .. i, nn:block(vit.block, nn / "vit" / "blocks" / i, x, c.stem))
     for _, t in ipairs(c.teachers) do
-      r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, i + 1, x, r[t.name], c.adapter)
+      r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, i + 1, x, r[t.name], adapters)
     end
     local level = level_of[i]
     if level then

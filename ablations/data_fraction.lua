@@ -1,0 +1,20 @@
+-- Do teachers make up for labels?  Stage 2 sees a part of the labelled images; stage 1, which needs no
+-- labels, sees all of them.  `sak sweep ablations/data_fraction.lua`
+local sak = require "sak"
+local stage2 = require "shared.stage2"
+
+local function part(fraction)
+  return sak.data.rooms { train = 2000, size = { 64, 96 }, fraction = fraction }
+end
+
+return sak.ablation "data_fraction" {
+  question = "How does the gain over a student without teachers change with the number of labelled images?",
+  base = "experiments/three_teachers.lua",
+  arms = {
+    { name = "sak" },
+    { name = "no_teachers", set = { model = "multi_task", stages = { stage2(0) } } },
+  },
+  grid = { ["stages[kind=multitask].data"] = { part(1), part(0.75), part(0.5), part(0.25) } },
+  seeds = sak.seeds(3),
+  objective = { metric = "val/semseg/mIoU" },
+}
