@@ -19,7 +19,7 @@ return sak.experiment "three_teachers" {
   stages = { sak.distill { epochs = 3 } },
 }]]
   equal(refused(text, { "student.adaptor.rank=16" }), [[
-x.lua:12:24: error: student.router.kind must be one of mor|sum|token|topk|static, got 'moor'
+x.lua:12:24: error: student.router.kind must be one of mor|sum|token|joint|topk|static, got 'moor'
     12 |     router  = { kind = "moor" },
        |                        ^
   help: did you mean 'mor'?

@@ -108,7 +108,7 @@ test("paths that lead nowhere are refused, with the nearest that exists", functi
   says("=3", "the path is empty")
   says("a..b=3", "not a path")
   says("teachers[=3", "give path=value, +path=value or ~path")
-  says("student.router.kind=moor", "student.router.kind must be one of mor|sum|token|topk|static, got 'moor'; did you mean 'mor'?")
+  says("student.router.kind=moor", "student.router.kind must be one of mor|sum|token|joint|topk|static, got 'moor'; did you mean 'mor'?")
   says("seed=x", "seed must be a whole number of at least 0, got 'x'")
 end)
 

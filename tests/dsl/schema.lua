@@ -43,7 +43,7 @@ end)
 test("every kind has a constructor", function()
   local sak = require "sak"
   for _, name in ipairs { "rooms", "folder" } do assert(sak.data[name] {}) end
-  for _, name in ipairs { "mor", "sum", "token", "topk", "static" } do assert(sak.router[name] {}) end
+  for _, name in ipairs { "mor", "sum", "token", "joint", "topk", "static" } do assert(sak.router[name] {}) end
   for _, name in ipairs { "student", "vit", "sam", "swin", "adamw", "adam", "sgd", "cosine", "poly",
     "constant", "distill", "multitask", "probe", "pretrain", "eval", "engine", "augment", "lora" } do
     assert(sak[name] {}, name)
