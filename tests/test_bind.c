@@ -78,6 +78,18 @@ static void a_frozen_model_reads_its_weights_in_the_file(void **state)
     run_file("borrow");
 }
 
+static void every_architecture_has_its_published_size(void **state)
+{
+    (void)state;
+    run_file("archs");
+}
+
+static void low_rank_updates_merge_and_train_as_said(void **state)
+{
+    (void)state;
+    run_file("lora");
+}
+
 static void pool_takes_all_usable_processors(void **state)
 {
     (void)state;
@@ -99,6 +111,8 @@ int main(void)
         cmocka_unit_test(real_weights_give_the_features_of_pytorch),
         cmocka_unit_test(students_start_from_published_checkpoints),
         cmocka_unit_test(a_frozen_model_reads_its_weights_in_the_file),
+        cmocka_unit_test(every_architecture_has_its_published_size),
+        cmocka_unit_test(low_rank_updates_merge_and_train_as_said),
         cmocka_unit_test(pool_takes_all_usable_processors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,8 +104,8 @@ static void broadcasting_has_the_same_bits_and_the_right_sums(void **state)
 static void functions_of_one_tensor_have_the_same_bits(void **state)
 {
     (void)state;
-    static const char *const ops[] = {"neg",  "exp",  "square", "abs",        "tanh", "sigmoid",
-                                      "relu", "gelu", "silu",   "quick_gelu", "softplus"};
+    static const char *const ops[] = {"neg",  "exp",  "square",     "abs",       "tanh", "sigmoid",
+                                      "relu", "gelu", "quick_gelu", "gelu_tanh", "silu", "softplus"};
     for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
         set(ops[k], NAN, 1, SAK_SHAPE(7, 10003), (sak_shape){0});
         oprun_any_threads(make);

@@ -119,6 +119,63 @@ static void windows_are_cut_and_put_back(void **state)
     oprun_close(&s);
 }
 
+/* Windows of 2 x 3 on 5 x 7, shifted by (1, 2): the map is rolled first, then padded. */
+static void shifted_windows_begin_inside_the_map(void **state)
+{
+    (void)state;
+    oprun r = oprun_of("window_partition");
+    oprun s = oprun_of("window_merge");
+    oprun_attr(&s, "h", 5);
+    oprun_attr(&s, "w", 7);
+    for (oprun *o = &r; o; o = o == &r ? &s : NULL) {
+        oprun_attr(o, "window", 2);
+        oprun_attr(o, "window_w", 3);
+        oprun_attr(o, "shift_h", 1);
+        oprun_attr(o, "shift_w", 2);
+    }
+    oprun_in(&r, SAK_SHAPE(2, 5, 7, 4));
+    oprun_open(&r, 2);
+    oprun_forward(&r);
+    for (int b = 0; b < 2; b++)
+        for (int y = 0; y < 6; y++)
+            for (int x = 0; x < 9; x++)
+                for (int c = 0; c < 4; c++) {
+                    const int win = (b * 3 + y / 2) * 3 + x / 3, at = y % 2 * 3 + x % 3;
+                    const int from = (b * 5 + (y + 1) % 5) * 7 + (x + 2) % 7;
+                    const sak_real v = y < 5 && x < 7 ? r.x[0][from * 4 + c] : 0;
+                    assert_true(r.c.y[(win * 6 + at) * 4 + c] == v);
+                }
+    oprun_in(&s, r.s.y);
+    oprun_open(&s, 2);
+    s.c.x[0] = r.c.y;
+    oprun_forward(&s);
+    oprun_same_bits("window_merge", s.c.y, r.x[0], sak_shape_count(&s.s.y));
+    oprun_close(&r);
+    oprun_close(&s);
+}
+
+/* Two windows of 2 in a row of 4, shifted by 1: the second holds the last and the first token. */
+static void a_shift_separates_what_was_not_together(void **state)
+{
+    (void)state;
+    oprun r = oprun_of("window_bias");
+    oprun_attr(&r, "window", 2);
+    oprun_attr(&r, "win_h", 1);
+    oprun_attr(&r, "grid_h", 1);
+    oprun_attr(&r, "grid_w", 4);
+    oprun_attr(&r, "shift_w", 1);
+    oprun_in(&r, SAK_SHAPE(9, 1));
+    oprun_open(&r, 1);
+    for (int i = 0; i < 9; i++)
+        r.x[0][i] = (sak_real)i;
+    oprun_forward(&r);
+    /* rows of the table are (dy + 1) 3 + dx + 1; here dy = 0 and dx = i - j */
+    const double want[] = {4, 3, 5, 4, 4, 3 - 100, 5 - 100, 4};
+    for (int i = 0; i < 8; i++)
+        assert_true((double)r.c.y[i] == want[i]);
+    oprun_close(&r);
+}
+
 static void stray_ids_take_the_nearest_row(void **state)
 {
     (void)state;
@@ -201,6 +258,8 @@ int main(void)
         cmocka_unit_test(concat_and_slice_keep_the_order),
         cmocka_unit_test(padding_surrounds_and_cropping_cuts),
         cmocka_unit_test(windows_are_cut_and_put_back),
+        cmocka_unit_test(shifted_windows_begin_inside_the_map),
+        cmocka_unit_test(a_shift_separates_what_was_not_together),
         cmocka_unit_test(stray_ids_take_the_nearest_row),
         cmocka_unit_test(mix_weighs_per_sample_or_per_token),
         cmocka_unit_test(sums_have_the_same_bits_for_any_number_of_threads),

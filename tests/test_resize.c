@@ -154,10 +154,28 @@ static void resize_has_the_same_bits_for_any_number_of_threads(void **state)
     oprun_any_threads(enlarge);
 }
 
+/* align_corners true is linear in the index: it reproduces a plane, and its corners exactly. */
+static void aligned_corners_stay_where_they_are(void **state)
+{
+    (void)state;
+    oprun r = oprun_of("resize");
+    oprun_attr(&r, "mode", SAK_RESIZE_BILINEAR_CORNERS);
+    r.attrs.dims = SAK_SHAPE(7, 3);
+    oprun_in(&r, SAK_SHAPE(1, 4, 9, 1));
+    oprun_open(&r, 1);
+    for (int i = 0; i < 36; i++)
+        r.x[0][i] = (sak_real)(2 * (i / 9) - 3 * (i % 9));
+    oprun_forward(&r);
+    for (int i = 0; i < 21; i++)
+        oprun_near("plane", i, (double)r.c.y[i], 2 * (i / 3) * 3 / 6.0 - 3 * (i % 3) * 8 / 2.0, 1e-6);
+    oprun_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resize_agrees_with_pytorch),
+        cmocka_unit_test(aligned_corners_stay_where_they_are),
         cmocka_unit_test(taps_sum_to_one_and_transpose),
         cmocka_unit_test(nearest_repeats_and_drops),
         cmocka_unit_test(the_same_size_changes_nothing),

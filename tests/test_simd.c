@@ -246,6 +246,11 @@ static double quick_gelu_exact(double x)
     return x * sigmoid_exact(1.702 * x);
 }
 
+static double gelu_tanh_exact(double x)
+{
+    return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+}
+
 static double softplus_exact(double x)
 {
     return log1p(exp(x));
@@ -270,6 +275,7 @@ static void functions_agree_with_libm(void **state)
         {"gelu", SAK_UNARY_GELU, gelu_exact, -20, 20, 1, 1e-7},
         {"gelu near 0", SAK_UNARY_GELU, gelu_exact, -0.01, 0.01, 8, 0},
         {"quick_gelu", SAK_UNARY_QUICK_GELU, quick_gelu_exact, -20, 20, 4, 1e-7},
+        {"gelu_tanh", SAK_UNARY_GELU_TANH, gelu_tanh_exact, -20, 20, 4, 1e-7},
         {"silu", SAK_UNARY_SILU, silu_exact, -20, 20, 5, 1e-7},
         {"softplus", SAK_UNARY_SOFTPLUS, softplus_exact, -80, 80, 5, 0},
     };

@@ -7,7 +7,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 "$sak" verify $dumps/a_s1_two_teachers $dumps/b_s1_aligners $dumps/c_s2_nyud_mor $dumps/optim $dumps/schedules \
-    tests/fixtures/resize
+    tests/fixtures/resize $dumps/g*
 
 # what the reference can be configured to do and the eleven training and teacher dumps do not show:
 # no class token, odd sizes, batch 1, SGD, frozen backbone, levels out of order, no qkv bias,

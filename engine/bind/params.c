@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "bind/core.h"
 #include "bind/real.h"
+#include "kernels/gemm.h"
 #include "kernels/resample.h"
 #include "weights/safetensors.h"
 
@@ -420,6 +421,38 @@ static int p_copy(lua_State *L)
     return 0;
 }
 
+static const sak_param *matrix(lua_State *L, sak_params *p, int i, int64_t rows, int64_t cols)
+{
+    const sak_param *q = &p->list[find(L, p, i)];
+    const sak_shape want = SAK_SHAPE(rows < 0 ? q->shape.d[0] : rows, cols < 0 ? q->shape.d[1] : cols);
+    if (q->shape.n == 2 && sak_shape_equal(&q->shape, &want))
+        return q;
+    sak_error err;
+    SAK_FAIL(&err, SAK_ESHAPE, "'%s' is %s, which does not fit into a low-rank update", q->name,
+             SAK_SHAPE_TEXT(&q->shape));
+    sak_raise(L, &err);
+    return NULL;
+}
+
+/* params:add_product(name, other, b, a, scale): W += scale B A, with B (out, rank) and A (rank, in)
+ * of another set; W (out, in). */
+static int p_add_product(lua_State *L)
+{
+    sak_params *p = sak_to_params(L, 1), *o = sak_to_params(L, 3);
+    const sak_param *w = matrix(L, p, 2, -1, -1);
+    const sak_param *b = matrix(L, o, 4, w->shape.d[0], -1);
+    const sak_param *a = matrix(L, o, 5, b->shape.d[1], w->shape.d[1]);
+    const double scale = luaL_checknumber(L, 6);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_params_seal(p, &err));
+    SAK_CHECK(L, &err, sak_params_seal(o, &err));
+    const int64_t rank = b->shape.d[1], in = w->shape.d[1];
+    sak_gemm_parallel(w->shape.d[0], in, rank, (sak_mat){o->value + b->offset, rank, 1},
+                      (sak_mat){o->value + a->offset, in, 1}, p->value + w->offset, in,
+                      (sak_real)scale, true);
+    return 0;
+}
+
 void sak_open_params(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -427,7 +460,7 @@ void sak_open_params(lua_State *L)
         {"get", p_get},   {"ema", p_ema},             {"hash", p_hash},
         {"save", p_save}, {"load", p_load},           {"load_resized", p_load_resized},
         {"copy", p_copy}, {"has_grad", p_has_grad},   {"copy_resized", p_copy_resized},
-        {"close", p_close},
+        {"close", p_close}, {"add_product", p_add_product},
         {NULL, NULL},
     };
     static const luaL_Reg file[] = {

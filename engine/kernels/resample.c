@@ -24,7 +24,8 @@ int64_t sak_resize_most_taps(int64_t n_in, int64_t n_out, sak_resize_mode mode)
     const int64_t wide = 4 * (int64_t)ceil(s < 1 ? 1 : s) + 2;
     switch (mode) {
     case SAK_RESIZE_NEAREST: return 1;
-    case SAK_RESIZE_BILINEAR: return 2;
+    case SAK_RESIZE_BILINEAR:
+    case SAK_RESIZE_BILINEAR_CORNERS: return 2;
     case SAK_RESIZE_BICUBIC: return 4;
     case SAK_RESIZE_BICUBIC_ANTIALIAS: return wide < n_in ? wide : n_in;
     }
@@ -97,7 +98,9 @@ sak_taps sak_resize_taps(int64_t n_in, int64_t n_out, sak_resize_mode mode, void
         if (mode == SAK_RESIZE_NEAREST) {
             v[0] = 1;
             count = clamped(v, i * n_in / n_out, 1, n_in, &t.first[i], w);
-        } else if (mode == SAK_RESIZE_BILINEAR) {
+        } else if (mode == SAK_RESIZE_BILINEAR || mode == SAK_RESIZE_BILINEAR_CORNERS) {
+            if (mode == SAK_RESIZE_BILINEAR_CORNERS)
+                src = n_out > 1 ? (double)(i * (n_in - 1)) / (double)(n_out - 1) : 0;
             src = src < 0 ? 0 : src;
             const int64_t base = (int64_t)src;
             v[1] = src - (double)base;

@@ -1,10 +1,11 @@
-/* Separable resampling with half-pixel centres (align_corners false).
+/* Separable resampling with half-pixel centres (align_corners false), but for bilinear_corners.
  *
  *   nearest            source floor(i s), s = n_in / n_out
  *   bilinear           source max((i + 1/2) s - 1/2, 0), the upper neighbour clamped
  *   bicubic            source (i + 1/2) s - 1/2, Keys' kernel with a = -0.75, indices clamped
  *   bicubic_antialias  a = -0.5, stretched by max(s, 1), weights outside dropped, the rest
  *                      renormalised
+ *   bilinear_corners   source i (n_in - 1) / (n_out - 1): the corners stay (align_corners true)
  * as PyTorch's interpolate. */
 #ifndef SAK_KERNELS_RESAMPLE_H
 #define SAK_KERNELS_RESAMPLE_H
@@ -20,8 +21,9 @@ typedef enum sak_resize_mode {
     SAK_RESIZE_BICUBIC,
     SAK_RESIZE_BICUBIC_ANTIALIAS,
     SAK_RESIZE_NEAREST,
+    SAK_RESIZE_BILINEAR_CORNERS,
 } sak_resize_mode;
-#define SAK_RESIZE_MODES "bilinear|bicubic|bicubic_antialias|nearest"
+#define SAK_RESIZE_MODES "bilinear|bicubic|bicubic_antialias|nearest|bilinear_corners"
 
 /* The source elements of each target element: y[i] = sum_t weight[at[i] + t] x[first[i] + t],
  * t < at[i + 1] - at[i]. */

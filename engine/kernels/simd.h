@@ -25,6 +25,7 @@ typedef enum sak_unary {
     SAK_UNARY_RELU,       /* from y */
     SAK_UNARY_GELU,       /* x Phi(x) */
     SAK_UNARY_QUICK_GELU, /* x sigmoid(1.702 x) */
+    SAK_UNARY_GELU_TANH,  /* x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3) */
     SAK_UNARY_SILU,       /* x sigmoid(x) */
     SAK_UNARY_SOFTPLUS,   /* log(1 + exp(x)) */
     SAK_UNARY_COUNT,

@@ -225,6 +225,17 @@ static void quick_gelu_backward(const sak_opcall *c)
     backward(c, SAK_UNARY_QUICK_GELU);
 }
 
+/* GELU by tanh, as SigLIP has it; Hendrycks & Gimpel, sec. 2. */
+static void gelu_tanh_forward(const sak_opcall *c)
+{
+    forward(c, SAK_UNARY_GELU_TANH);
+}
+
+static void gelu_tanh_backward(const sak_opcall *c)
+{
+    backward(c, SAK_UNARY_GELU_TANH);
+}
+
 static void silu_forward(const sak_opcall *c)
 {
     forward(c, SAK_UNARY_SILU);
@@ -583,6 +594,17 @@ const sak_op sak_ops_elementwise[] = {
      .cases = unary_cases,
      .eq = "y = x sigmoid(1.702 x)",
      .doc = "GELU as CLIP approximates it."},
+    {.name = "gelu_tanh",
+     .inputs = "x",
+     .n_in = 1,
+     .shape = sak_shape_same,
+     .forward = gelu_tanh_forward,
+     .backward = gelu_tanh_backward,
+     .keep = SAK_KEEP_X(0),
+     .domain = {-4, 4},
+     .cases = unary_cases,
+     .eq = "y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))",
+     .doc = "GELU as SigLIP approximates it."},
     {.name = "silu",
      .inputs = "x",
      .n_in = 1,

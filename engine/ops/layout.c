@@ -1,4 +1,4 @@
-/* Moving elements without changing them: views, permutations, joins and cuts, windows, look-up. */
+/* Moving elements without changing them: views, permutations, joins and cuts, look-up. */
 #include "ops/op.h"
 
 #include <string.h>
@@ -468,126 +468,6 @@ static const sak_attr_spec crop_attrs[] = {
     {0},
 };
 
-/* --- windows --------------------------------------------------------------------------------------*/
-
-typedef struct window_grid {
-    int64_t B, h, w, C, s, nh, nw; /* nh x nw windows of side s cover the (h, w) map */
-} window_grid;
-
-static window_grid window_sizes(int64_t B, int64_t h, int64_t w, int64_t C, int64_t s)
-{
-    return (window_grid){B, h, w, C, s, (h + s - 1) / s, (w + s - 1) / s};
-}
-
-typedef struct window_copy {
-    window_grid g;
-    const sak_real *from;
-    sak_real *to;
-    bool acc, split;
-} window_copy;
-
-/* One line of tokens of one window; token (y, x) of the map, or zero beyond it. */
-static void window_lines(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
-{
-    (void)chunk, (void)worker;
-    const window_copy *v = ctx;
-    const window_grid *g = &v->g;
-    for (int64_t i = begin; i < end; i++) {
-        const int64_t win = i / g->s, y = win / g->nw % g->nh * g->s + i % g->s;
-        const int64_t x = win % g->nw * g->s, b = win / g->nw / g->nh;
-        const int64_t left = y < g->h && x < g->w ? (g->w - x < g->s ? g->w - x : g->s) : 0;
-        const int64_t in_map = ((b * g->h + y) * g->w + x) * g->C, in_win = i * g->s * g->C;
-        const sak_real *restrict from = v->from + (v->split ? in_map : in_win);
-        sak_real *restrict to = v->to + (v->split ? in_win : in_map);
-        if (!v->acc && left)
-            memcpy(to, from, (size_t)(left * g->C) * sizeof *to);
-        if (!v->acc && v->split)
-            memset(to + left * g->C, 0, (size_t)((g->s - left) * g->C) * sizeof *to);
-        for (int64_t j = 0; v->acc && j < left * g->C; j++)
-            to[j] += from[j];
-    }
-}
-
-static void window_run(window_grid g, const sak_real *from, sak_real *to, bool acc, bool split)
-{
-    window_copy v = {g, from, to, acc, split};
-    sak_parallel_for(g.B * g.nh * g.nw * g.s, 16384 / (g.s * g.C + 1) + 1, window_lines, &v);
-}
-
-static sak_status partition_shape(sak_opshape *s, sak_error *err)
-{
-    SAK_TRY(map_shape(s, err));
-    const int64_t side = (int64_t)SAK_ATTR(s, 0);
-    if (side < 1)
-        return SAK_FAIL(err, SAK_EINVAL, "window_partition: window must be at least 1, got %lld",
-                        (long long)side);
-    const int64_t *d = s->x[0].d;
-    const window_grid g = window_sizes(d[0], d[1], d[2], d[3], side);
-    s->y = SAK_SHAPE(g.B * g.nh * g.nw, side * side, g.C);
-    return SAK_OK;
-}
-
-static window_grid partition_grid(const sak_opcall *c)
-{
-    const int64_t *d = c->s->x[0].d;
-    return window_sizes(d[0], d[1], d[2], d[3], (int64_t)SAK_ATTR(c->s, 0));
-}
-
-static void partition_forward(const sak_opcall *c)
-{
-    window_run(partition_grid(c), c->x[0], c->y, false, true);
-}
-
-static void partition_backward(const sak_opcall *c)
-{
-    if (c->dx[0])
-        window_run(partition_grid(c), c->dy, c->dx[0], c->acc[0], false);
-}
-
-static sak_status merge_shape(sak_opshape *s, sak_error *err)
-{
-    const int64_t side = (int64_t)SAK_ATTR(s, 0);
-    const int64_t h = (int64_t)SAK_ATTR(s, 1), w = (int64_t)SAK_ATTR(s, 2);
-    if (side < 1 || h < 1 || w < 1)
-        return SAK_FAIL(err, SAK_EINVAL, "window_merge: window, h and w must be at least 1, got "
-                        "%lld, %lld and %lld", (long long)side, (long long)h, (long long)w);
-    const window_grid g = window_sizes(1, h, w, 1, side);
-    const sak_shape *x = &s->x[0];
-    if (x->n != 3 || x->d[1] != side * side || x->d[0] % (g.nh * g.nw) != 0)
-        return SAK_FAIL(err, SAK_ESHAPE, "window_merge: x must be (B %lld, %lld, C), got %s",
-                        (long long)(g.nh * g.nw), (long long)(side * side), SAK_SHAPE_TEXT(x));
-    s->y = SAK_SHAPE(x->d[0] / (g.nh * g.nw), h, w, x->d[2]);
-    return SAK_OK;
-}
-
-static window_grid merge_grid(const sak_opcall *c)
-{
-    const int64_t *d = c->s->y.d;
-    return window_sizes(d[0], d[1], d[2], d[3], (int64_t)SAK_ATTR(c->s, 0));
-}
-
-static void merge_forward(const sak_opcall *c)
-{
-    window_run(merge_grid(c), c->x[0], c->y, false, false);
-}
-
-static void merge_backward(const sak_opcall *c)
-{
-    if (c->dx[0])
-        window_run(merge_grid(c), c->dy, c->dx[0], c->acc[0], true);
-}
-
-static const sak_attr_spec partition_attrs[] = {
-    {.name = "window", .type = SAK_ATTR_INT, .required = true, .doc = "side of a window"},
-    {0},
-};
-static const sak_attr_spec merge_attrs[] = {
-    {.name = "window", .type = SAK_ATTR_INT, .required = true, .doc = "side of a window"},
-    {.name = "h", .type = SAK_ATTR_INT, .required = true, .doc = "height of the map"},
-    {.name = "w", .type = SAK_ATTR_INT, .required = true, .doc = "width of the map"},
-    {0},
-};
-
 /* --- embedding ------------------------------------------------------------------------------------*/
 
 static sak_status embedding_shape(sak_opshape *s, sak_error *err)
@@ -690,18 +570,6 @@ const sak_op sak_ops_layout[] = {
                                     "x=1x3x3x1; height=2 width=3", NULL},
      .eq = "y[b, i, j, c] = x[b, top + i, left + j, c]",
      .doc = "Cuts a rectangle out of (B, H, W, C) maps."},
-    {.name = "window_partition", .inputs = "x", .n_in = 1, .attrs = partition_attrs,
-     .shape = partition_shape, .forward = partition_forward, .backward = partition_backward,
-     .cases = (const char *const[]){"x=2x4x6x3; window=2", "x=1x5x7x2; window=3",
-                                    "x=2x1x2x1; window=4", NULL},
-     .eq = "y[(b, i, j), (p, q), c] = x[b, i s + p, j s + q, c], 0 beyond the map",
-     .doc = "Cuts maps into square windows of tokens, zero-padded right and below."},
-    {.name = "window_merge", .inputs = "x", .n_in = 1, .attrs = merge_attrs, .shape = merge_shape,
-     .forward = merge_forward, .backward = merge_backward,
-     .cases = (const char *const[]){"x=12x4x3; window=2 h=4 w=6", "x=6x9x2; window=3 h=5 w=7",
-                                    "x=2x16x1; window=4 h=1 w=2", NULL},
-     .eq = "y[b, i s + p, j s + q, c] = x[(b, i, j), (p, q), c]",
-     .doc = "Puts the windows of window_partition back into (B, h, w, C) maps."},
     {.name = "embedding", .inputs = "ids table", .n_in = 2, .shape = embedding_shape,
      .forward = embedding_forward, .backward = embedding_backward, .keep = SAK_KEEP_X(0),
      .no_grad = 1u << 0,

@@ -10,10 +10,10 @@ static const struct {
     {"elementwise", sak_ops_elementwise}, {"reduce", sak_ops_reduce},
     {"layout", sak_ops_layout},           {"norm", sak_ops_norm},
     {"linear", sak_ops_linear},           {"attention", sak_ops_attention},
-    {"conv", sak_ops_conv},               {"conv", sak_ops_conv_resize},
-    {"resize", sak_ops_resize},           {"mix", sak_ops_mix},
-    {"loss", sak_ops_loss},               {"distill", sak_ops_distill},
-    {"random", sak_ops_random},
+    {"window", sak_ops_window},           {"conv", sak_ops_conv},
+    {"conv", sak_ops_conv_resize},        {"resize", sak_ops_resize},
+    {"mix", sak_ops_mix},                 {"loss", sak_ops_loss},
+    {"distill", sak_ops_distill},         {"random", sak_ops_random},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

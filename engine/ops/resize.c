@@ -46,7 +46,7 @@ static sak_scratch resize_scratch(const sak_opshape *s)
 
 static double resize_flops(const sak_opshape *s)
 {
-    const double taps = mode_of(s) == SAK_RESIZE_BILINEAR ? 2 : 4;
+    const double taps = mode_of(s) == SAK_RESIZE_BILINEAR || mode_of(s) == SAK_RESIZE_BILINEAR_CORNERS ? 2 : 4;
     const double lines = (double)(s->y.d[0] * s->y.d[1] * s->y.d[3]);
     return 2 * taps * lines * (double)(s->x[0].d[2] + s->y.d[2]);
 }
@@ -97,7 +97,7 @@ static void resize_backward(const sak_opcall *c)
 static const sak_attr_spec resize_attrs[] = {
     {.name = "size", .type = SAK_ATTR_DIMS, .required = true, .doc = "height and width of y"},
     {.name = "mode", .type = SAK_ATTR_CHOICE, .choices = SAK_RESIZE_MODES,
-     .doc = "interpolation; half-pixel centres"},
+     .doc = "interpolation; half-pixel centres but for bilinear_corners"},
     {0},
 };
 
@@ -110,8 +110,9 @@ const sak_op sak_ops_resize[] = {
          "x=1x3x4x2; size=5x7 mode=bicubic", "x=2x9x7x1; size=4x3 mode=bicubic",
          "x=1x2x1x2; size=5x3 mode=bicubic", "x=1x9x11x2; size=3x4 mode=bicubic_antialias",
          "x=1x3x4x2; size=7x4 mode=bicubic_antialias", "x=1x13x2x1; size=1x1 mode=bicubic_antialias",
+         "x=1x4x3x2; size=7x2 mode=bilinear_corners", "x=1x7x5x1; size=1x4 mode=bilinear_corners",
          "x=1x3x4x2; size=7x2 mode=nearest", "x=1x7x5x2; size=3x5 mode=nearest", NULL},
      .eq = "y = R_h x R_w^T", .doc = "Resizes (B, H, W, C) maps as PyTorch's interpolate, "
-                                     "align_corners false."},
+                                     "align_corners false (bilinear_corners: true)."},
     {0},
 };

@@ -23,7 +23,8 @@ local function context(c, loaded, job)
   else
     ctx.teachers = {}
     for i, t in ipairs(c.teachers) do
-      ctx.teachers[i] = { name = t.name, width = t.width, weight = 1, grid = t.grid, levels = 4 }
+      ctx.teachers[i] = { name = t.name, widths = { t.width, t.width, t.width, t.width }, weight = 1,
+        grid = t.grid }
     end
   end
   return ctx

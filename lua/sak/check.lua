@@ -4,6 +4,7 @@ local core = require "sak.core"
 local host = require "sak.host"
 local config = require "sak.config"
 local dataset = require "sak.dataset"
+local lora = require "sak.models.lora"
 local stages = require "sak.stages"
 
 local check = {}
@@ -11,6 +12,7 @@ local check = {}
 --- Which part of the model a parameter belongs to.
 local function part_of(name)
   name = name:gsub("^backbone%.", "")
+  if lora.owns(name) then return "lora" end
   if name:match("^vit%.") then return "stem" end
   if name:match("^tsap%.") then return "adapters" end
   if name:match("^out_norms%.") then return "norms" end
@@ -20,7 +22,7 @@ local function part_of(name)
   return "other"
 end
 
-local order = { "stem", "adapters", "norms", "aligners", "routers", "heads", "other" }
+local order = { "stem", "lora", "adapters", "norms", "aligners", "routers", "heads", "other" }
 
 local function count(params)
   local n = {}

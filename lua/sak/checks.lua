@@ -46,6 +46,12 @@ local function encoder(cx, steps, e)
     cx.problem(at "heads", ("%d heads do not divide a width of %d"):format(e.heads, e.width),
       ("heads = %d does"):format(near))
   end
+  for stage, heads in ipairs(list_of(e.heads)) do
+    local width = e.width and e.width << stage - 1
+    if width and heads and width % heads ~= 0 then
+      cx.problem(at "heads", ("%d heads do not divide stage %d's width of %d"):format(heads, stage, width))
+    end
+  end
   for _, key in ipairs { "out_indices", "global" } do
     local before = -1
     for _, index in ipairs(list_of(e[key])) do
@@ -69,13 +75,12 @@ local function encoder(cx, steps, e)
   elseif e.weights and e.weights ~= "random" and cx.files and not host.exists(e.weights) then
     cx.problem(at "weights", ("%s: no such file"):format(e.weights))
   end
-  if (e.registers or 0) > 0 and e.class_token == false then
-    cx.problem(at "registers", "register tokens need a class token in this version",
-      "class_token = true, or registers = 0")
+  if e.cpe and not e.grid then
+    cx.problem(at "cpe", "cpe crops positions out of a table: it needs 'grid', the table's",
+      "grid = { 128, 128 }")
   end
 end
 
-local no_swin = "swin encoders are not available in this version"
 
 --- A built-in teacher's recipe decides its architecture.
 local function built_in(cx, i, t)
@@ -117,16 +122,13 @@ local function teachers(cx, config)
           "names are keys in the database; give each its own")
       end
       seen[t.name or 0] = true
-      if t.kind == "swin" then
-        cx.problem(t.arch and { "teachers", i, "arch" } or steps, no_swin,
-          "a ViT or SAM as teacher: " .. 'arch = "vit_base"')
-      elseif t.builtin then
+      if t.builtin then
         built_in(cx, i, t)
       elseif not t.weights then
         cx.problem(steps, ("teacher '%s' comes from nowhere"):format(t.name or "?"),
           'give weights = "file.safetensors", weights = "random", or builtin = "dinov2"')
       else
-        for _, key in ipairs { "width", "depth", "heads", "patch" } do
+        for _, key in ipairs { "width", t.kind == "swin" and "depths" or "depth", "heads", "patch" } do
           if t[key] == nil and not t.arch then
             cx.problem(steps, ("teacher '%s' needs '%s', or arch = \"…\""):format(t.name or "?",
               key))
@@ -179,26 +181,45 @@ local function data(cx, steps, d, tasks)
   end
 end
 
+local function low_rank(cx, config, s)
+  local l, stem = list_of(s.lora), list_of(s.stem)
+  if s.lora and (config.model == "teacher_heads" or config.model == "all_teachers") then
+    cx.problem({ "student", "lora" }, ("model '%s' has no stem to train with LoRA"):format(config.model),
+      "remove it, or lora = false")
+  elseif s.lora and s.freeze_vit then
+    cx.problem({ "student", "lora" }, "LoRA trains updates of the stem, but freeze_vit freezes the stem",
+      "remove one of them")
+  end
+  if l.rank and stem.width and l.rank > stem.width then
+    cx.problem({ "student", "lora", "rank" },
+      ("an update of rank %d is not low-rank in a stem of width %d"):format(l.rank, stem.width))
+  end
+  for i, target in ipairs(list_of(l.targets)) do
+    if stem.act == "swiglu" and (target == "fc1" or target == "fc2") then
+      cx.problem({ "student", "lora", "targets", i },
+        ("a swiglu MLP has no linear map '%s'"):format(target), 'targets = { "qkv", "proj" }')
+    end
+  end
+end
+
 local function student(cx, config)
   local s = list_of(config.student)
   if not s.stem and config.student and not cx.failed_at "student.stem" then
     cx.problem({ "student" }, "student needs 'stem': the encoder everything shares",
       "stem = sak.vit { … }")
   end
-  local kind, weights = list_of(s.stem).kind, list_of(s.stem).weights
-  if kind and kind ~= "vit" then
-    cx.problem({ "student", "stem" }, kind == "swin" and no_swin
-      or ("a %s encoder as stem is not available in this version"):format(kind),
-      "stem = sak.vit { … }")
-  elseif weights == "random" then
+  local weights = list_of(s.stem).weights
+  if list_of(s.stem).kind == "swin" and config.model == "sak" then
+    cx.problem({ "student", "stem" },
+      "adapter paths need a stem of one width, but a swin stem's stages differ in width and grid",
+      'stem = sak.vit { … } or sak.sam { … }, or a baseline: model = "multi_task", "distill_heads"')
+  end
+  if weights == "random" then
     cx.problem({ "student", "stem", "weights" },
       "a stem without 'weights' starts from random ones; \"random\" is for teachers",
       "remove 'weights'")
   end
-  if s.lora then
-    cx.problem({ "student", "lora" }, "student.lora is not available in this version",
-      "remove it, or lora = false")
-  end
+  low_rank(cx, config, s)
   encoder(cx, { "student", "stem" }, s.stem)
   if s.weights and weights then
     cx.problem({ "student", "weights" }, "a whole student has its stem's weights with it",
@@ -243,7 +264,7 @@ local function student(cx, config)
   end
   if s.aligner == false and width then
     for i, t in ipairs(list_of(config.teachers)) do
-      if t and t.width and t.width ~= width then
+      if t and t.width and (t.width ~= width or t.kind == "swin") then
         cx.problem({ "student", "aligner" },
           ("aligner = false needs equal widths: the student has %d, teacher '%s' %d"):format(
           width, t.name or i, t.width), 'aligner = "auto"')

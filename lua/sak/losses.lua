@@ -63,13 +63,14 @@ end
 ---@param student table [teacher][level] tokens (B, h*w, C_t)
 ---@param teacher table [teacher][level] maps (B, h_t, w_t, C_t)
 ---@param order string[]  teacher names in committee order
+---@param grids integer[][]  {h, w} of the student's levels
 ---@param weight? table [teacher] number
 ---@return userdata total, table terms {name =, value =}
-function losses.distill(student, teacher, order, h, w, kind, weight)
+function losses.distill(student, teacher, order, grids, kind, weight)
   local total, terms = nil, {}
   for _, name in ipairs(order) do
     for level, f in ipairs(student[name]) do
-      local v = losses.distill_one(nn.to_map(f, h, w), teacher[name][level], kind)
+      local v = losses.distill_one(nn.to_map(f, grids[level][1], grids[level][2]), teacher[name][level], kind)
       terms[#terms + 1] = { name = ("%s_level%d"):format(name, level), value = v }
       local k = weight and weight[name] or 1
       local part = k == 1 and v or v * k

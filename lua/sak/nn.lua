@@ -157,6 +157,32 @@ function Scope:conv1x1(name, x, out)
   return x:linear(w:reshape { shape = { out, I } }, inner:param("bias", { out }, { "uniform", bound }))
 end
 
+--- Inverted dropout: in training each element is 0 with probability p, else divided by 1 - p.
+function Scope:dropout(x, p) return x * of(self).graph:op("bernoulli", { shape = x.shape, p = p }) end
+
+--- Non-overlapping patches of the image through a linear map that is stored as a convolution's.
+---@param proj Scope  holds weight (width, 3, patch, patch) and bias
+---@param image userdata (B, H, W, 3)
+---@param options? {bias: boolean?}
+---@return userdata (B, h*w, width)
+function nn.embed_patches(proj, image, patch, width, options)
+  local weight = proj:param("weight", { width, 3, patch, patch }):reshape { shape = { width, 3 * patch * patch } }
+  local patches = image:patchify { patch = patch }
+  if options and options.bias == false then return patches:linear(weight) end
+  return patches:linear(weight, proj:param("bias", { width }, { "zeros" }))
+end
+
+--- SAM's input: longest side to `side` (bicubic), zeros right and below.
+---@param image userdata (B, H, W, 3)
+---@return userdata (B, side, side, 3)
+function nn.resize_and_pad(image, side)
+  local s = image.shape
+  local scale = side / math.max(s[2], s[3])
+  local h, w = math.floor(s[2] * scale + 0.5), math.floor(s[3] * scale + 0.5)
+  return image:resize { size = { h, w }, mode = "bicubic" }
+    :pad2d { top = 0, left = 0, bottom = side - h, right = side - w }
+end
+
 --- Tokens (B, h*w, C) <-> maps (B, h, w, C).
 function nn.to_map(x, h, w)
   local s = x.shape

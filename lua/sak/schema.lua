@@ -111,7 +111,7 @@ local function shape(defaults)
     { "mlp_ratio", number { above = 0 },
       "hidden width of a block's MLP over its width", default = 4 },
     { "grid", size,
-      "patch grid that the position table was trained on; resampled where it differs" },
+      "patch grid that the position table was trained on, if not square; resampled where it differs" },
     levels,
   }
 end
@@ -119,12 +119,17 @@ end
 local vit_extra = shapes {
   { "qkv_bias", bool, "bias in the fused query-key-value projection", default = true },
   { "ln_eps", number { above = 0 }, "epsilon of the layer norms", default = 1e-6 },
-  { "act", choice { "gelu", "quick_gelu", "swiglu" }, "activation of the MLP", default = "gelu" },
+  { "act", choice { "gelu", "quick_gelu", "gelu_tanh", "swiglu" }, "activation of the MLP", default = "gelu" },
   { "layer_scale", bool, "learned scale on each residual branch (DINOv2)", default = false },
   { "pre_norm", bool, "a layer norm before the first block (CLIP)", default = false },
   { "patch_bias", bool, "bias in the patch embedding", default = true },
   { "class_token", bool, "prepend a class token", default = true },
-  { "registers", int { min = 0 }, "register tokens", default = 0 },
+  { "registers", int { min = 0 }, "register tokens; no position is added to them", default = 0 },
+  { "cpe", bool, "positions are stretched and cropped from a table of `grid` in each pass (RADIO)",
+    default = false },
+  { "resample", choice { "bicubic_antialias", "bicubic" },
+    "how a file's position table is fitted to another grid: timm's way, or Hugging Face's",
+    default = "bicubic_antialias" },
 }
 
 local sam_extra = shapes {
@@ -161,11 +166,12 @@ encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch = "name",
   { "name", choice(of_kind "vit"), "a published architecture, which sets the fields not given" },
   shape(true), vit_extra, weights }
 encoder "sam" {
-  doc = "SAM's image encoder: windowed attention, relative positions (2.2); not as a stem yet.",
+  doc = "SAM's image encoder: windowed attention, relative positions (2.2).",
   arch = "name",
   { "name", choice(of_kind "sam"), "a published architecture, which sets the fields not given" },
   shape(true), sam_extra, weights }
-encoder "swin" { doc = "Swin transformer, a published comparison backbone; not available yet.",
+encoder "swin" {
+  doc = "Swin transformer; a stem for the baselines, since its levels differ in width and grid.",
   arch = "name",
   { "name", choice(of_kind "swin"), "a published architecture, which sets the fields not given" },
   swin_fields(true), weights }
@@ -209,7 +215,7 @@ teacher "vit" { doc = "A vision transformer as teacher.", arch = "arch", teacher
   shape(false), vit_extra }
 teacher "sam" { doc = "SAM's image encoder as teacher.", arch = "arch", teacher_fields "sam",
   shape(false), sam_extra }
-teacher "swin" { doc = "A Swin transformer as teacher; not available yet.", arch = "arch",
+teacher "swin" { doc = "A Swin transformer as teacher.", arch = "arch",
   teacher_fields "swin", swin_fields(false) }
 
 -- Data --------------------------------------------------------------------------------------------
@@ -274,11 +280,15 @@ head "fusion" { doc = "Published head: per level linear, resize to a quarter, 3x
 
 local lora = family("lora", { doc = "LoRA on the stem", single = true })
 lora "lora" {
-  doc = "Low-rank updates of the stem in stage 1; stage 2 trains the stem fully. Not available yet.",
+  doc = "Low-rank updates of the stem, whose own weights rest in stage 1; stage 2 trains the stem fully.",
   { "rank", int { min = 1 }, "rank of the update", default = 8 },
   { "alpha", number { above = 0 }, "scale is alpha / rank", default = 16 },
   { "targets", list(choice { "qkv", "proj", "fc1", "fc2" }, { min = 1 }),
-    "linear maps that get one", default = { "qkv", "proj" } } }
+    "linear maps that get one", default = { "qkv", "proj" } },
+  { "dropout", number { min = 0, below = 1 }, "of the update's input, in training", default = 0 },
+  { "stage2", choice { "train", "merge" },
+    "train: weights and update go on, both trained, as published; merge: the update joins the weights",
+    default = "train" } }
 
 local student = family("student", { doc = "the student", single = true, flat = true })
 student "student" { doc = "Stem, adapter paths, aligners, routers and heads (sak-method.md, section 3).",
@@ -296,7 +306,7 @@ student "student" { doc = "Stem, adapter paths, aligners, routers and heads (sak
     "from four mixed levels to pixels", default = {} },
   { "freeze_vit", bool, "do not train the stem", default = false },
   { "freeze", bool, "train only routers and heads", default = false },
-  { "lora", either(off, spec "lora"), "LoRA on the stem in stage 1; not available yet",
+  { "lora", either(off, spec "lora"), "LoRA on the stem: only the update trains in stage 1",
     default = false } }
 
 -- Optimisation ------------------------------------------------------------------------------------

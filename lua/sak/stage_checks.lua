@@ -148,6 +148,13 @@ local function pretraining(cx, config, i, stage)
       ("a pretrain stage trains the stem alone; model '%s' is not built"):format(config.model),
       "remove 'model'")
   end
+  if stem.kind == "sam" or stem.kind == "swin" or stem.cpe then
+    cx.problem({ "student", "stem" }, "a pretrain stage trains a plain ViT, with a position per token",
+      "stem = sak.vit { … }")
+  end
+  if s.lora then
+    cx.problem({ "student", "lora" }, "a pretrain stage trains the whole stem; it has no LoRA", "remove 'lora'")
+  end
   for _, at in ipairs { { "student", "stem", "weights" }, { "student", "weights" } } do
     if list_of(at[3] and stem or s).weights then
       cx.problem(at, "a pretrain stage starts from random weights in this version", "remove 'weights'")

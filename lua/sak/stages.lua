@@ -10,7 +10,7 @@ local losses = require "sak.losses"
 local pretrain = require "sak.pretrain"
 local teacher = require "sak.models.teacher"
 local train = require "sak.train"
-local vit = require "sak.models.vit"
+local encoder = require "sak.models.encoder"
 local weights = require "sak.weights"
 
 local stages = {}
@@ -44,9 +44,9 @@ local function teacher_maps(ctx, graph, image, later, inputs)
       maps[t.name] = teacher.features(graph, image, t, later, inputs)
     else
       maps[t.name] = {}
-      for level = 1, t.levels do
+      for level = 1, #t.widths do
         maps[t.name][level] = graph:input(("teacher/%s/level%d"):format(t.name, level),
-          { batch, t.grid[1], t.grid[2], t.width })
+          { batch, t.grid[1], t.grid[2], t.widths[level] })
       end
     end
   end
@@ -75,7 +75,7 @@ local function assemble(ctx, params, o)
   local distils = stage and stage.alpha ~= 0 and stage.kind ~= "probe"
   local needs_maps = distils or cfg.model == "teacher_heads" or cfg.model == "all_teachers"
   local maps = needs_maps and teacher_maps(ctx, graph, image, later, inputs) or {}
-  local spec = build.student(cfg, ctx.functions, ctx.teachers, ctx.data.info, o.tasks)
+  local spec = build.student(cfg, ctx.functions, ctx.teachers, ctx.data.info, o.tasks, stage and stage.kind)
   spec.training, spec.drop_aligners = stage ~= nil, not distils
   local features, outputs, routing = build.model(cfg)(scope, image, spec, maps)
   return { graph = graph, params = params, spec = spec, size = size, outputs = outputs, routing = routing,
@@ -92,17 +92,18 @@ end
 
 --- Distillation loss of an assembled graph.
 local function distillation(ctx, made, stage)
-  local h, w = vit.grid(made.spec.stem, made.size)
+  local grids = encoder.grids(made.spec.stem, made.size)
   local order, weight = names_of(ctx.teachers)
   for name, v in pairs(stage.teachers or {}) do weight[name] = v end
   local kind = type(stage.loss) == "table" and ctx.functions[("stages[%d].loss"):format(ctx.stage_index)] or stage.loss
-  return losses.distill(made.features, made.maps, order, h, w, kind, weight)
+  return losses.distill(made.features, made.maps, order, grids, kind, weight)
 end
 
 --- Goes on with what the stage before trained; position tables take this stage's grid.
 local function carry(ctx, stage, params)
   local description = weights.carry(params, ctx.student, { where = "the stage before", any_part = true,
-    stem = ctx.cfg.student.stem, image = stages.size(ctx, stage), from_image = ctx.student_size })
+    stem = ctx.cfg.student.stem, image = stages.size(ctx, stage), from_image = ctx.student_size,
+    lora = ctx.cfg.student.lora or nil })
   ctx.run:event("info", "carried", ctx.step, description .. ", from the stage before")
 end
 

@@ -50,18 +50,26 @@ end
 
 --- Each key: { test, default }; no default: may be left out, and means "not there".
 local REQUIRED = {}
+local function count_or_counts(v)
+  return is.count(v) and list_of(is.count, 4)(v) and "a whole number, or one for each of four stages"
+end
 local encoder = {
-  kind = { one_of("vit", "sam"), REQUIRED }, img_size = { is.size }, patch_size = { is.count, 16 },
-  embed_dim = { is.count, 768 }, depth = { is.count, 12 }, num_heads = { is.count, 12 },
+  kind = { one_of("vit", "sam", "swin"), REQUIRED }, img_size = { is.size }, patch_size = { is.count, 16 },
+  embed_dim = { is.count, 768 }, depth = { is.count, 12 },
+  num_heads = { count_or_counts, 12 }, depths = { list_of(is.count, 4), { 2, 2, 6, 2 } },
   mlp_ratio = { is.number, 4 }, ln_eps = { is.number }, qkv_bias = { is.bool, true }, layer_scale = { is.number },
-  pre_norm = { is.bool, false }, patch_bias = { is.bool }, act = { one_of("gelu", "quick_gelu", "swiglu"), "gelu" },
+  pre_norm = { is.bool, false }, patch_bias = { is.bool }, act = { one_of("gelu", "quick_gelu", "gelu_tanh", "swiglu"), "gelu" },
   class_token = { is.bool, true }, registers = { is.index, 0 }, window_size = { is.index, 14 },
-  global_attn_indexes = { is.indices, { 2, 5, 8, 11 } }, resize_to = { is.count },
+  global_attn_indexes = { is.indices, { 2, 5, 8, 11 } }, resize_to = { is.count }, crop = { is.bool },
+  cpe = { is.bool }, grid = { is.grid },
 }
 -- said by no encoder of that kind
 local foreign = {
-  vit = { window_size = true, global_attn_indexes = true, resize_to = true },
-  sam = { layer_scale = true, pre_norm = true, patch_bias = true, class_token = true, registers = true, act = true },
+  vit = { window_size = true, global_attn_indexes = true, resize_to = true, crop = true, depths = true },
+  sam = { layer_scale = true, pre_norm = true, patch_bias = true, class_token = true, registers = true, act = true,
+    cpe = true, grid = true, depths = true },
+  swin = { layer_scale = true, pre_norm = true, patch_bias = true, class_token = true, registers = true, act = true,
+    cpe = true, grid = true, depth = true, global_attn_indexes = true, resize_to = true, crop = true, qkv_bias = true },
 }
 local teacher = { name = { is.text, REQUIRED }, dim = { is.count, REQUIRED }, grid = { is.grid } }
 local optimizer = { kind = { one_of("adamw", "adam", "sgd"), REQUIRED }, weight_decay = { is.number, 0 },
@@ -134,8 +142,20 @@ local function encoder_spec(where, e, out_indices)
     end
   end
   local c = checked(where, e, encoder)
-  local sam = c.kind == "sam"
+  local sam, swin = c.kind == "sam", c.kind == "swin"
   local scale = c.layer_scale and c.layer_scale ~= 0
+  if swin ~= (type(c.num_heads) == "table") then
+    error(("%s: num_heads must be %s for an encoder of kind %s"):format(where,
+      swin and "a list, one for each stage," or "one number", c.kind), 0)
+  elseif swin then
+    return { kind = "swin", img_size = c.img_size, width = c.embed_dim, depths = c.depths, heads = c.num_heads,
+      patch = c.patch_size, mlp_ratio = c.mlp_ratio, ln_eps = c.ln_eps or 1e-5, window = c.window_size,
+      out_indices = levels(where, out_indices, 4) }
+  elseif c.cpe and not c.grid then
+    error(where .. ": cpe crops positions out of a table: it needs grid", 0)
+  elseif c.crop and not c.resize_to then
+    error(where .. ": crop cuts away the padding of resize_to, which is missing", 0)
+  end
   if c.embed_dim % c.num_heads ~= 0 then
     error(("%s: embed_dim %d cannot be split over %d heads"):format(where, c.embed_dim, c.num_heads), 0)
   end
@@ -146,7 +166,7 @@ local function encoder_spec(where, e, out_indices)
     qkv_bias = c.qkv_bias, act = c.act, class_token = c.class_token and not sam, layer_scale = scale or nil,
     pre_norm = c.pre_norm, patch_bias = patch_bias, registers = c.registers,
     out_indices = levels(where, out_indices, c.depth), window = c.window_size, global = c.global_attn_indexes,
-    resize_to = c.resize_to }
+    resize_to = c.resize_to, crop = c.crop, cpe = c.cpe, grid = c.grid }
 end
 
 --- A dump of a frozen encoder.
@@ -180,12 +200,14 @@ end
 function config.student(path, cfg)
   local c = checked(path, cfg, student, about)
   c.stem = encoder_spec(path .. ": stem", c.stem, c.out_indices)
-  if c.stem.kind ~= "vit" then error(path .. ": the stem must be a vit, a SAM encoder has no class token to adapt", 0) end
+  if c.stem.kind == "swin" then error(path .. ": adapters need a stem of one width, a vit or sam", 0) end
   if c.optimizer then c.optimizer = checked(path .. ": optimizer", c.optimizer, optimizer) end
   local teachers = {}
   for i, t in ipairs(c.teachers) do
     local row = checked(("%s: teachers[%d]"):format(path, i), t, teacher)
-    teachers[i] = { name = row.name, width = row.dim }
+    local widths = {}
+    for level in ipairs(c.stem.out_indices) do widths[level] = row.dim end
+    teachers[i] = { name = row.name, widths = widths }
     if not c.aligner and row.dim ~= c.stem.width then
       error(("%s: teacher '%s' is %d wide and the stem %d: that needs aligner = true"):format(path, row.name, row.dim,
         c.stem.width), 0)

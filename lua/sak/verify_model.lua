@@ -3,8 +3,7 @@
 
 local core = require "sak.core"
 local nn = require "sak.nn"
-local vit = require "sak.models.vit"
-local sam = require "sak.models.sam"
+local encoder = require "sak.models.encoder"
 local student = require "sak.models.student"
 local losses = require "sak.losses"
 local weights = require "sak.weights"
@@ -112,13 +111,13 @@ local function student_graph(cfg, params, spec, inputs, training)
   declare_noise(inputs, graph, scope, cfg, training)
   local features, outputs = student.forward(scope, image, c)
   if not training then return graph, nil, trace end
-  local h, w = vit.grid(c.stem, cfg.img_size)
+  local grids = encoder.grids(c.stem, cfg.img_size)
   local function output(name, value)
     graph:output(name, value)
     trace[name] = value
   end
   local teacher, order = teacher_maps(inputs, graph, scope, cfg)
-  local objective, terms = losses.distill(features, teacher, order, h, w, cfg.loss_type)
+  local objective, terms = losses.distill(features, teacher, order, grids, cfg.loss_type)
   for _, term in ipairs(terms) do output("loss/kd/" .. term.name, term.value) end
   output("loss/kd/total", objective)
   if cfg.tasks then
@@ -257,18 +256,20 @@ function models.encoder(dump, report)
   local scope = nn.scope(graph, params, { trace = trace })
   local c = cfg.encoder
   local image = inputs:declare(graph, scope, "image")
-  local features = c.kind == "sam" and sam.features or vit.features
-  for level, x in ipairs((features(scope, image, c))) do
+  local s = image.shape
+  local size = c.resize_to and { c.resize_to, c.resize_to } or { s[2], s[3] }
+  local levels, grids = encoder.features(scope, image, c)
+  for level, x in ipairs(levels) do levels[level] = nn.to_map(x, grids[level][1], grids[level][2]) end
+  if c.crop then levels = encoder.crop(levels, c, s, { s[1], size[1], size[2], 3 }) end
+  for level, x in ipairs(levels) do
     local name = "feat/level" .. level
     graph:output(name, x)
     trace[name] = x
   end
   graph:plan()
   params:seal()
-  local s = image.shape
-  local size = c.resize_to and { c.resize_to, c.resize_to } or { s[2], s[3] }
   weights.load_encoder(params, dump.model, c, { where = dump.dir, image = size, source_grid = source_grid(cfg, dump.model:shapes(), c),
-    pos_mode = cfg.pos_resample or (c.kind == "sam" and "bicubic" or "bicubic_antialias") })
+    pos_mode = cfg.pos_resample or encoder.resample(c) })
   graph:allocate()
   inputs:fill(graph)
   graph:forward(0)

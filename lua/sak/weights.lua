@@ -3,6 +3,8 @@
 
 local core = require "sak.core"
 local host = require "sak.host"
+local encoder = require "sak.models.encoder"
+local lora = require "sak.models.lora"
 local names = require "sak.names"
 
 local weights = {}
@@ -62,7 +64,7 @@ end
 
 --- Values from a weight file, or from another set of parameters.
 local from_file = { whole = "load", part = "load", table = "load_resized" }
-local from_params = { whole = "copy", table = "copy_resized" }
+local from_params = { whole = "copy", table = "copy_resized", update = "add_product" }
 
 function Fit:load(params, source, methods)
   for _, step in ipairs(self.steps) do
@@ -137,7 +139,7 @@ end
 ---@field where string  the file, for messages
 ---@field image integer[]  {H, W} pixels
 ---@field prefix? string  of the parameters
----@field pos_mode? string  how the position table is resampled; bicubic with antialias if not given
+---@field pos_mode? string  how the position table is resampled; as the encoder says if not given
 ---@field source_grid? integer[]  grid of the file's position table; square if not given
 ---@field names? string  whose names the file has; detected if not given
 
@@ -151,7 +153,7 @@ function weights.fit_encoder(params, file, c, o)
   local prefix, shapes = o.prefix or "", file:shapes()
   local map, fit, used = names.map(shapes, o.where, o.names), new_fit(), {}
   local positions = { grid = { o.image[1] // c.patch, o.image[2] // c.patch }, source = o.source_grid,
-    tokens = c.kind ~= "sam" and c.class_token and 1 or 0, mode = o.pos_mode or "bicubic_antialias" }
+    tokens = c.kind ~= "sam" and c.class_token and 1 or 0, mode = o.pos_mode or encoder.resample(c) }
   local loaded = 0
   for _, p in ipairs(params:list()) do
     local name = p.name:sub(1, #prefix) == prefix and p.name:sub(#prefix + 1)
@@ -169,7 +171,7 @@ function weights.fit_encoder(params, file, c, o)
       else
         place_parts(fit, p, parts, shapes)
       end
-    elseif name and not names.is_constant(name) then
+    elseif name and not names.is_constant(name) and not lora.owns(name) then
       for _, theirs in ipairs(names.theirs(map, name)) do fit.missing[#fit.missing + 1] = theirs end
     end
   end
@@ -263,6 +265,7 @@ end
 ---@field stem VitSpec
 ---@field image integer[]  {H, W} pixels of this stage
 ---@field from_image? integer[]  of the stage before
+---@field lora? Lora  updates of the stage before become part of the weights where this stage has none
 ---@field any_part? boolean  any part may be missing or left behind, not only routers, heads and aligners
 
 --- Holds a whole student (a checkpoint of either stage under the published names) against the
@@ -278,13 +281,15 @@ function weights.fit_student(params, shapes, o)
   local patch, from = o.stem.patch, o.from_image
   local positions = { grid = { o.image[1] // patch, o.image[2] // patch }, tokens = o.stem.class_token and 1 or 0,
     source = from and { from[1] // patch, from[2] // patch }, mode = "bicubic" }
-  local fresh, dropped = {}, {}
+  local fresh, dropped, updates = {}, {}, {}
   for _, p in ipairs(all) do
     local own, part = bare(p.name), part_of(p.name)
     wanted[part] = true
     if theirs[own] then
       used[theirs[own]] = true
       place(fit, p, own:gsub("^vit%.", ""), theirs[own], shapes[theirs[own]], positions)
+    elseif lora.owns(own) then
+      fresh["LoRA"] = true
     elseif not present[part] and (replaceable(part) or o.any_part) then
       fresh[part] = true
     else
@@ -294,16 +299,25 @@ function weights.fit_student(params, shapes, o)
   for name in pairs(shapes) do
     local part = name:sub(1, #wrapper) == wrapper and part_of(name:sub(#wrapper + 1))
     if used[name] or names.is_constant(name) then -- taken, or nothing learned
+    elseif part and o.lora and lora.owns(name) then
+      updates[bare(name:sub(#wrapper + 1)):gsub("%.lora_[AB]$", "")] = true
     elseif part and not wanted[part] and (replaceable(part) or o.any_part) then
       dropped[part] = true
     else
       fit.left_over[#fit.left_over + 1] = name
     end
   end
+  for _, p in ipairs(all) do -- after the weights themselves
+    local map = bare(p.name):match "^(.+)%.weight$"
+    if map and updates[map] then
+      fit:add("update", p.name, theirs[map .. ".lora_B"], theirs[map .. ".lora_A"], o.lora.alpha / o.lora.rank)
+    end
+  end
   fit:check(o.where)
   if #fit.steps == 0 then error(o.where .. ": nothing in it fits this student", 0) end
   local text = ("%d tensors"):format(#fit.steps)
   if next(fresh) then text = text .. "; new here: " .. sorted(fresh) end
+  if next(updates) then text = text .. "; LoRA merged into its weights" end
   if next(dropped) then text = text .. "; left behind: " .. sorted(dropped) end
   return fit, text
 end

@@ -3,8 +3,7 @@
 local core = require "sak.core"
 local host = require "sak.host"
 local nn = require "sak.nn"
-local vit = require "sak.models.vit"
-local sam = require "sak.models.sam"
+local encoders = require "sak.models.encoder"
 local weights = require "sak.weights"
 local published = dofile "tests/bind/published.lua"
 
@@ -29,8 +28,7 @@ local function encoder(more)
     class_token = true, registers = 0, window = 2, global = { 0, 1 }, out_indices = { 0, 1 } }
   for k, v in pairs(more) do c[k] = v end
   local params, graph = core.params(7), core.graph {}
-  local features = c.kind == "sam" and sam.features or vit.features
-  features(nn.scope(graph, params), graph:input("image", { 1, 8, 8, 3 }), c)
+  encoders.features(nn.scope(graph, params), graph:input("image", { 1, 8, 8, 3 }), c)
   params:seal()
   return params, c
 end

@@ -27,7 +27,8 @@ local function build(size, o)
   return params, { where = "x.safetensors", stem = stem, image = size }
 end
 
-local three = { { name = "dinov2", width = 48 }, { name = "clip", width = 32 }, { name = "sam", width = 64 } }
+local function teacher(name, width) return { name = name, widths = { width, width, width, width } } end
+local three = { teacher("dinov2", 48), teacher("clip", 32), teacher("sam", 64) }
 
 local function load(params, o, file_path)
   local file <close> = core.weights(file_path)
@@ -44,7 +45,7 @@ end
 -- a stage-2 checkpoint: every tensor under its own name
 local tasks = { "semseg", "normals", "edge", "depth" }
 local whole = dir .. "c_s2_nyud_mor/model.safetensors"
-local equal = { { name = "dinov2", width = 32 }, { name = "clip", width = 32 }, { name = "sam", width = 32 } }
+local equal = { teacher("dinov2", 32), teacher("clip", 32), teacher("sam", 32) }
 local params, o = build({ 64, 96 }, { teachers = equal, tasks = tasks, mlp_ratio = 2 })
 local said = load(params, o, whole)
 assert(said == ("%d tensors"):format(#params:list()), said)

@@ -4,7 +4,7 @@ local host = require "sak.host"
 local nn = require "sak.nn"
 local teacher = require "sak.models.teacher"
 local vit = require "sak.models.vit"
-local sam = require "sak.models.sam"
+local encoder = require "sak.models.encoder"
 
 local function refuses(words, f, ...)
   local ok, message = pcall(f, ...)
@@ -78,9 +78,9 @@ for i = 1, 32 do assert(out[i] == tokens[i], "register " .. i) end
 -- SAM: qkv_bias is honoured, and layer norms have 1e-5 when nothing is said
 local function sam_names(more)
   local graph, p = core.graph {}, core.params(2)
-  local s = { width = 16, depth = 4, heads = 2, patch = 8, mlp_ratio = 2, window = 2, global = { 3 }, out_indices = { 3 } }
+  local s = { kind = "sam", width = 16, depth = 4, heads = 2, patch = 8, mlp_ratio = 2, window = 2, global = { 3 }, out_indices = { 3 } }
   for k, v in pairs(more) do s[k] = v end
-  sam.features(nn.scope(graph, p), graph:input("image", { 1, 32, 32, 3 }), s)
+  encoder.features(nn.scope(graph, p), graph:input("image", { 1, 32, 32, 3 }), s)
   return names(p)
 end
 assert(sam_names({})["blocks.0.attn.qkv.bias"] and not sam_names({ qkv_bias = false })["blocks.0.attn.qkv.bias"])

@@ -48,10 +48,9 @@ test("settings that the script does not mention start from their default", funct
   equal(r.stages[2].weights.depth, 3.0)
 end)
 
-test("LoRA is refused, however it is given", function()
-  contains(refused(small(three), { "student.lora.rank=4" }), "student.lora is not available in this version")
-  contains(refused(small(three), { "student.lora={}" }),
-    "error: --set student.lora={}: student.lora is not available in this version; remove it, or lora = false")
+test("LoRA is switched on by setting any part of it", function()
+  equal(resolved("student.lora.rank=4").student.lora.alpha, 16.0)
+  equal(table.concat(resolved("student.lora={}").student.lora.targets, " "), "qkv proj")
 end)
 
 test("a constructor can be given on the command line", function()

@@ -2,7 +2,7 @@
 ---   forward(nn, image, c, teacher) -> features, outputs, weights
 
 local nn_ = require "sak.nn"
-local vit = require "sak.models.vit"
+local encoder = require "sak.models.encoder"
 local student = require "sak.models.student"
 
 local baseline = {}
@@ -15,7 +15,7 @@ end
 
 --- Shared encoder and one head per task; with a single task it is the single-task model.
 function baseline.multi_task(nn, image, c)
-  local levels = vit.features(nn / "backbone" / "vit", image, c.stem)
+  local levels = encoder.features(nn / "backbone" / "vit", image, c.stem)
   return {}, student.heads(nn / "heads", shared(levels, c.tasks), image, c), {}
 end
 baseline.single_task = baseline.multi_task
@@ -24,13 +24,13 @@ baseline.single_task = baseline.multi_task
 --- Theia family).
 function baseline.distill_heads(nn, image, c)
   local backbone = c.tasks and nn / "backbone" or nn
-  local levels = vit.features(backbone / "vit", image, c.stem)
+  local levels = encoder.features(backbone / "vit", image, c.stem)
   local features = {}
   for _, t in ipairs(c.teachers) do
     features[t.name] = {}
-    for level, i in ipairs(c.stem.out_indices) do
+    for level, i in ipairs(encoder.levels(c.stem)) do
       local x = backbone:layer_norm("out_norms." .. i .. "_" .. t.name, levels[level], 1e-5)
-      features[t.name][level] = (backbone / "ts_aligners"):linear(i .. "_" .. t.name, x, t.width)
+      features[t.name][level] = (backbone / "ts_aligners"):linear(i .. "_" .. t.name, x, t.widths[level])
     end
   end
   if not c.tasks then return features, {}, {} end
@@ -40,27 +40,26 @@ end
 --- One frozen teacher and heads on its features: what a representation already knows (paper table 1).
 function baseline.teacher_heads(nn, image, c, teacher)
   local maps = teacher[c.teachers[1].name]
-  local levels = {}
-  for k, m in ipairs(maps) do levels[k] = nn_.to_tokens(m) end
-  local s = maps[1].shape
-  local probe = setmetatable({ grid = { s[2], s[3] } }, { __index = c })
+  local levels, grids = {}, {}
+  for k, m in ipairs(maps) do levels[k], grids[k] = nn_.to_tokens(m), { m.shape[2], m.shape[3] } end
+  local probe = setmetatable({ grids = grids }, { __index = c })
   return {}, student.heads(nn / "heads", shared(levels, c.tasks), image, probe), {}
 end
 
 --- All teachers at inference, their features concatenated: the upper bound.
 function baseline.all_teachers(nn, image, c, teacher)
-  local levels, grid = {}, nil
-  for level = 1, #c.stem.out_indices do
+  local levels, grids = {}, {}
+  for level = 1, #encoder.levels(c.stem) do
     local maps = {}
     for k, t in ipairs(c.teachers) do
       local m = teacher[t.name][level]
-      grid = grid or { m.shape[2], m.shape[3] }
-      maps[k] = m:resize { size = grid, mode = "bilinear" }
+      grids[level] = grids[level] or { m.shape[2], m.shape[3] }
+      maps[k] = m:resize { size = grids[level], mode = "bilinear" }
     end
     local joined = #maps == 1 and maps[1] or maps[1]:concat(table.unpack(maps, 2), { axis = 3 })
     levels[level] = (nn / "fuse"):linear(level - 1, nn_.to_tokens(joined), c.stem.width)
   end
-  local fused = setmetatable({ grid = grid }, { __index = c })
+  local fused = setmetatable({ grids = grids }, { __index = c })
   return {}, student.heads(nn / "heads", shared(levels, c.tasks), image, fused), {}
 end
 

@@ -15,14 +15,15 @@ end
 
 --- Per level Linear(C -> C/4), resize to (H/4, W/4), concatenate, 3x3 conv, BatchNorm, GELU,
 --- 1x1 conv to the task's channels. Returns the quarter-size map; `head.upsample` brings it to H x W.
----@param levels userdata[]  four of (B, h*w, C)
+--- C is the last level's width; Swin's earlier levels are narrower and on finer grids.
+---@param levels userdata[]  four of (B, h*w, C), of grids c.grids
 ---@return userdata (B, H/4, W/4, channels)
 function head.fusion(nn, levels, c)
-  local C = levels[1].shape[3]
+  local C = levels[#levels].shape[3]
   local maps = {}
   for k, x in ipairs(levels) do
     local m = (nn / "linears"):linear(k - 1, x, C // 4)
-    maps[k] = to_map(m, c.h, c.w):resize { size = { c.H // 4, c.W // 4 }, mode = "bilinear" }
+    maps[k] = to_map(m, c.grids[k][1], c.grids[k][2]):resize { size = { c.H // 4, c.W // 4 }, mode = "bilinear" }
   end
   local x = maps[1]:concat(maps[2], maps[3], maps[4], { axis = 3 })
   local fuse = nn / "linear_fuse"
@@ -34,10 +35,12 @@ end
 function head.linear(nn, levels, c)
   local sum
   for k, x in ipairs(levels) do
-    local m = (nn / "linears"):linear(k - 1, x, c.channels)
+    local g, first = c.grids[k], c.grids[1]
+    local m = to_map((nn / "linears"):linear(k - 1, x, c.channels), g[1], g[2])
+    if g[1] ~= first[1] or g[2] ~= first[2] then m = m:resize { size = first, mode = "bilinear" } end
     sum = sum and sum + m or m
   end
-  return to_map(sum, c.h, c.w)
+  return sum
 end
 
 function head.upsample(low, H, W)
@@ -46,7 +49,7 @@ end
 
 ---@param nn Scope
 ---@param levels userdata[]
----@param c table  { kind or fn, h, w, H, W, channels, task }; c.fn is a researcher's own
+---@param c table  { kind or fn, grids, H, W, channels, task }; c.fn is a researcher's own
 ---function(levels, task, nn) -> (B, any h, any w, channels)
 function head.forward(nn, levels, c)
   local low

@@ -1,31 +1,21 @@
 --- SAM image encoder (sak-method.md section 2.2): a ViT without class token, attention in windows
 --- except in the global blocks, decomposed relative positions, no neck. Names are timm's.
 
+local lora = require "sak.models.lora"
+local nn_ = require "sak.nn"
 local vit = require "sak.models.vit"
-local to_map = require("sak.nn").to_map
-local to_tokens = require("sak.nn").to_tokens
+local to_map, to_tokens = nn_.to_map, nn_.to_tokens
 
 local sam = {}
 
 local LN_EPS = 1e-5 -- where the specification has none (sak-method.md section 2.2)
 
---- Longest side to `side` (bicubic), zeros right and below.
----@param image userdata (B, H, W, 3)
----@return userdata (B, side, side, 3)
-function sam.preprocess(image, side)
-  local s = image.shape
-  local scale = side / math.max(s[2], s[3])
-  local h, w = math.floor(s[2] * scale + 0.5), math.floor(s[3] * scale + 0.5)
-  return image:resize { size = { h, w }, mode = "bicubic" }
-    :pad2d { top = 0, left = 0, bottom = side - h, right = side - w }
-end
-
 local function attention(nn, x, c, h, w)
   local d = c.width // c.heads
-  local qkv = nn:linear("qkv", x, 3 * c.width, { bias = c.qkv_bias ~= false })
+  local qkv = lora.linear(nn, "qkv", x, 3 * c.width, c, { bias = c.qkv_bias ~= false })
   local mixed = qkv:attention(nn:param("rel_pos_h", { 2 * h - 1, d }, { "zeros" }),
     nn:param("rel_pos_w", { 2 * w - 1, d }, { "zeros" }), { heads = c.heads, grid_h = h, grid_w = w })
-  return nn:linear("proj", mixed, c.width)
+  return lora.linear(nn, "proj", mixed, c.width, c)
 end
 
 --- Padded window tokens take part in the attention: their q, k and v are the qkv bias, 0 without one.
@@ -35,34 +25,35 @@ local function windowed(nn, x, c, h, w)
     :window_merge { window = c.window, h = h, w = w })
 end
 
-local function block(nn, x, c, h, w, global)
-  local y = nn:layer_norm("norm1", x, c.ln_eps or LN_EPS)
-  x = x + (global and attention(nn / "attn", y, c, h, w) or windowed(nn / "attn", y, c, h, w))
-  local hidden = (nn / "mlp"):linear("fc1", nn:layer_norm("norm2", x, c.ln_eps or LN_EPS),
-    math.floor(c.width * c.mlp_ratio)):gelu()
-  return x + (nn / "mlp"):linear("fc2", hidden, c.width)
+--- Without windows every block is global.
+local function is_global(c, i)
+  if (c.window or 0) < 1 then return true end
+  for _, k in ipairs(c.global) do
+    if k == i then return true end
+  end
+  return false
 end
 
---- Block outputs at c.out_indices, as tokens.
----@return userdata[] levels, integer h, integer w
-function sam.features(nn, image, c)
-  if c.resize_to then image = nn:trace("preprocessed", sam.preprocess(image, c.resize_to)) end
+--- Patches and positions; there are no prefix tokens.
+---@param image userdata (B, H, W, 3)
+---@return userdata (B, h*w, C)
+function sam.embed(nn, image, c)
   local s = image.shape
   local h, w = vit.grid(c, { s[2], s[3] })
-  local proj = nn / "patch_embed" / "proj"
-  local weight = proj:param("weight", { c.width, 3, c.patch, c.patch })
-    :reshape { shape = { c.width, 3 * c.patch * c.patch } }
-  local x = image:patchify { patch = c.patch }:linear(weight, proj:param("bias", { c.width }, { "zeros" }))
-  x = x + nn:param("pos_embed", { 1, h, w, c.width }):reshape { shape = { 1, h * w, c.width } }
-  local global, wanted, levels = {}, {}, {}
-  for _, i in ipairs(c.global) do global[i] = true end
-  local all = (c.window or 0) < 1 -- no windows: every block is global
-  for _, i in ipairs(c.out_indices) do wanted[i] = true end
-  for i = 0, c.depth - 1 do
-    x = block(nn / "blocks" / i, x, c, h, w, all or global[i])
-    if wanted[i] then levels[#levels + 1] = x end
-  end
-  return levels, h, w
+  local x = nn_.embed_patches(nn / "patch_embed" / "proj", image, c.patch, c.width)
+  return x + nn:param("pos_embed", { 1, h, w, c.width }):reshape { shape = { 1, h * w, c.width } }
+end
+
+--- Block i; attention in windows, or over the whole grid where c.global lists it.
+---@param x userdata (B, h*w, C)
+---@param grid integer[] {h, w}
+function sam.block(nn, x, c, i, grid)
+  local h, w = grid[1], grid[2]
+  local y, attn = nn:layer_norm("norm1", x, c.ln_eps or LN_EPS), nn / "attn"
+  x = x + (is_global(c, i) and attention(attn, y, c, h, w) or windowed(attn, y, c, h, w))
+  local hidden = lora.linear(nn / "mlp", "fc1", nn:layer_norm("norm2", x, c.ln_eps or LN_EPS),
+    math.floor(c.width * c.mlp_ratio), c):gelu()
+  return x + lora.linear(nn / "mlp", "fc2", hidden, c.width, c)
 end
 
 return sam

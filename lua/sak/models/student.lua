@@ -7,6 +7,7 @@
 ---   o_k,l = router_k,l(xi, f)   for every task k
 ---   y_k   = head_k(o_k,1 … o_k,4)
 
+local encoder = require "sak.models.encoder"
 local vit = require "sak.models.vit"
 local adapter = require "sak.models.adapter"
 local aligner = require "sak.models.aligner"
@@ -17,7 +18,7 @@ local student = {}
 
 ---@class StudentSpec
 ---@field stem VitSpec
----@field teachers {name: string, width: integer}[]
+---@field teachers {name: string, widths: integer[]}[]
 ---@field adapter table|function
 ---@field aligner boolean|"auto"
 ---@field router table
@@ -39,15 +40,16 @@ function student.backbone(nn, image, c)
   for level, i in ipairs(c.stem.out_indices) do level_of[i] = level end
 
   local s = image.shape
-  local h, w = vit.grid(c.stem, { s[2], s[3] })
-  local adapters = setmetatable({ grid = { h = h, w = w, prefix = vit.prefix_tokens(c.stem) } }, { __index = c.adapter })
-  local x = nn:trace("stem/embed", vit.embed(nn / "vit", image, c.stem))
+  local grid = encoder.grids(c.stem, { s[2], s[3] })[1]
+  local adapters = setmetatable({ grid = { h = grid[1], w = grid[2], prefix = vit.prefix_tokens(c.stem) } },
+    { __index = c.adapter })
+  local x = nn:trace("stem/embed", encoder.embed(nn / "vit", image, c.stem))
   local r = {}
   for _, t in ipairs(c.teachers) do
     r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, 0, x, nil, adapters)
   end
   for i = 0, c.stem.depth - 1 do
-    x = nn:trace("stem/block" .. i, nn:block(vit.block, nn / "vit" / "blocks" / i, x, c.stem))
+    x = nn:trace("stem/block" .. i, encoder.block(nn / "vit", x, c.stem, i, grid))
     for _, t in ipairs(c.teachers) do
       r[t.name] = nn:block(adapter.step, nn / "tsap" / t.name, i + 1, x, r[t.name], adapters)
     end
@@ -68,8 +70,8 @@ function student.experts(nn, i, level, r, c, features)
     local f = (nn / "out_norms"):layer_norm(key, vit.patch_tokens(r[t.name], c.stem), 1e-5)
     experts[k] = f
     nn:trace(("path/%s/level%d"):format(t.name, level), f)
-    if aligner.wanted(c.aligner, c.stem.width, t.width) and not c.drop_aligners then
-      f = aligner.forward(nn / "ts_aligners", key, f, t.width)
+    if aligner.wanted(c.aligner, c.stem.width, t.widths[level]) and not c.drop_aligners then
+      f = aligner.forward(nn / "ts_aligners", key, f, t.widths[level])
     end
     features[t.name][level] = nn:trace(("feat/%s/level%d"):format(t.name, level), f)
   end
@@ -97,7 +99,8 @@ end
 --- Backbone and heads. Without tasks (stage 1) only the features are built.
 ---@param nn Scope
 ---@param image userdata (B, H, W, 3)
----@param c StudentSpec  with channels = {task = n} when there are tasks
+---@param c StudentSpec  with channels = {task = n} when there are tasks; grids = {{h, w}, …} where the
+---levels are not the stem's
 ---@return table features, table outputs [task] (B, H, W, channels), table weights
 function student.forward(nn, image, c)
   if not c.tasks then return student.backbone(nn, image, c), {}, {} end
@@ -109,11 +112,10 @@ end
 ---@return table outputs [task] (B, H, W, channels)
 function student.heads(nn, mixed, image, c)
   local s = image.shape
-  local h, w
-  if c.grid then h, w = c.grid[1], c.grid[2] else h, w = vit.grid(c.stem, { s[2], s[3] }) end
+  local grids = c.grids or encoder.grids(c.stem, { s[2], s[3] })
   local outputs = {}
   for _, task in ipairs(c.tasks) do
-    local spec = setmetatable({ task = task, h = h, w = w, H = s[2], W = s[3],
+    local spec = setmetatable({ task = task, grids = grids, H = s[2], W = s[3],
       channels = c.channels[task] }, { __index = c.head })
     local low = nn:trace("head/" .. task, nn:block(head.forward, nn / task, mixed[task], spec))
     outputs[task] = nn:trace("out/" .. task, head.upsample(low, s[2], s[3]))

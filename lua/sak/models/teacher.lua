@@ -6,8 +6,7 @@ local host = require "sak.host"
 local names = require "sak.names"
 local nn = require "sak.nn"
 local schema = require "sak.schema"
-local vit = require "sak.models.vit"
-local sam = require "sak.models.sam"
+local encoder = require "sak.models.encoder"
 local weights = require "sak.weights"
 
 local teacher = {}
@@ -15,13 +14,11 @@ local teacher = {}
 ---@class Teacher
 ---@field name string
 ---@field spec table  the encoder
----@field width integer
+---@field widths integer[]  channels of each level
 ---@field params userdata
 ---@field source string  file of its weights, or "random"
 ---@field identity string  what its features depend on: hash of the file
 ---@field loaded_as? string  whose names its file has, and how many tensors
-
-local function encoder_features(kind) return kind == "sam" and sam.features or vit.features end
 
 --- The encoder's shape from a file: widths and depths of its tensors, whatever they are called.
 local function spec_from_file(file, path, t)
@@ -84,7 +81,7 @@ function teacher.open(t, path)
     local stored = file:meta "encoder"
     if stored then
       merge_stored(t.name, spec, host.decode(stored), path)
-    else
+    elseif spec.kind == "vit" then
       local fields = fields_of(spec.kind) -- a value that is only the schema's default says nothing
       for k, v in pairs(spec_from_file(file, path, t)) do
         if spec[k] == nil or fields[k] and spec[k] == fields[k].default then spec[k] = v end
@@ -94,10 +91,12 @@ function teacher.open(t, path)
   if spec.pad and spec.pad ~= "none" and not spec.size then
     error(("teacher '%s': pad = \"%s\" needs size, what the image is padded to"):format(t.name, spec.pad), 0)
   end
-  spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or (spec.kind == "sam" and 1e-5 or 1e-6)
-  spec.heads = spec.heads or spec.width // 64
-  spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
-  return setmetatable({ name = t.name, spec = spec, width = spec.width, source = path,
+  spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or (spec.kind == "vit" and 1e-6 or 1e-5)
+  if spec.kind ~= "swin" then
+    spec.heads = spec.heads or spec.width // 64
+    spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
+  end
+  return setmetatable({ name = t.name, spec = spec, widths = encoder.widths(spec), source = path,
     params = core.params(seed_of(t.name)), weight = t.weight, names = t.names, mean = t.mean, std = t.std }, lazy)
 end
 
@@ -115,19 +114,9 @@ local function prepare(scope, image, t, later)
     later(function(graph) graph:set(g_name, gain) graph:set(b_name, bias) end)
   end
   local size = t.spec.size
-  if size and (t.spec.pad or "none") ~= "none" then return sam.preprocess(image, math.max(size[1], size[2])) end
+  if size and (t.spec.pad or "none") ~= "none" then return nn.resize_and_pad(image, math.max(size[1], size[2])) end
   if size then image = image:resize { size = size, mode = "bicubic" } end
   return image
-end
-
---- Removes the part of the feature map that saw only padding.
-local function crop(levels, image, padded, t, h, w)
-  local s, p = image.shape, padded.shape
-  local scale = p[2] / math.max(s[2], s[3])
-  local ch = math.min(h, math.ceil(s[2] * scale / t.spec.patch))
-  local cw = math.min(w, math.ceil(s[3] * scale / t.spec.patch))
-  for k, x in ipairs(levels) do levels[k] = x:crop2d { top = 0, left = 0, height = ch, width = cw } end
-  return levels
 end
 
 --- Adds the frozen teacher to a graph; its weights are loaded the first time.
@@ -143,20 +132,19 @@ function teacher.features(graph, image, t, later, inputs)
   end
   t.built_for = size
   local scope = nn.scope(graph, t.params, { inputs = inputs })
-  local levels, h, w = encoder_features(t.spec.kind)(scope, padded, t.spec)
+  local levels, grids = encoder.features(scope, padded, t.spec)
   if not t.loaded then
     for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
     if t.source ~= "random" then
       local file <close> = core.weights(t.source)
       local s = padded.shape
       t.loaded_as = weights.load_encoder(t.params, file, t.spec, { where = t.source, image = { s[2], s[3] }, names = t.names,
-        pos_mode = t.spec.kind == "sam" and "bicubic" or "bicubic_antialias", source_grid = t.spec.grid })
+        pos_mode = encoder.resample(t.spec), source_grid = t.spec.grid })
     end
     t.loaded = true
   end
-  for k, x in ipairs(levels) do levels[k] = nn.to_map(x, h, w) end
-  if t.spec.pad == "crop" then levels = crop(levels, image, padded, t, h, w) end
-  return levels
+  for k, x in ipairs(levels) do levels[k] = nn.to_map(x, grids[k][1], grids[k][2]) end
+  return t.spec.pad == "crop" and encoder.crop(levels, t.spec, image.shape, padded.shape) or levels
 end
 
 return teacher

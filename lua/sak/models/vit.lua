@@ -6,6 +6,9 @@
 ---
 --- Features are block outputs without the prefix tokens; the final norm is never applied.
 
+local lora = require "sak.models.lora"
+local nn_ = require "sak.nn"
+
 local vit = {}
 
 ---@class VitSpec
@@ -15,12 +18,14 @@ local vit = {}
 ---@field patch integer
 ---@field mlp_ratio number
 ---@field ln_eps number
----@field act string "gelu" | "quick_gelu" | "swiglu" (DINOv2 giant)
+---@field act string "gelu" | "quick_gelu" | "gelu_tanh" (SigLIP) | "swiglu" (DINOv2 giant)
 ---@field class_token boolean
 ---@field registers integer
 ---@field layer_scale boolean  a learned scale on each residual branch, starting at 1e-5 (DINOv2)
 ---@field pre_norm boolean  norm before the first block (CLIP)
 ---@field patch_bias boolean
+---@field cpe? boolean  positions are cut out of a table of c.grid (RADIO)
+---@field lora? Lora  low-rank updates of the blocks' linear maps
 ---@field out_indices integer[]  the blocks, 0-based, whose outputs are the levels
 
 ---@param size integer[] {H, W} pixels
@@ -39,8 +44,8 @@ local function scaled(nn, name, x, c)
 end
 
 local function attention(nn, x, c)
-  local qkv = nn:linear("qkv", x, 3 * c.width, { bias = c.qkv_bias ~= false })
-  return nn:linear("proj", qkv:attention { heads = c.heads }, c.width)
+  local qkv = lora.linear(nn, "qkv", x, 3 * c.width, c, { bias = c.qkv_bias ~= false })
+  return lora.linear(nn, "proj", qkv:attention { heads = c.heads }, c.width, c)
 end
 
 local function mlp(nn, x, c)
@@ -51,8 +56,8 @@ local function mlp(nn, x, c)
     local up = gate_up:slice { axis = -1, start = hidden // 1, length = hidden // 1 }
     return nn:linear("w3", gate:silu() * up, c.width)
   end
-  local hidden = nn:linear("fc1", x, math.floor(c.width * c.mlp_ratio))
-  return nn:linear("fc2", hidden[c.act](hidden), c.width)
+  local hidden = lora.linear(nn, "fc1", x, math.floor(c.width * c.mlp_ratio), c)
+  return lora.linear(nn, "fc2", hidden[c.act](hidden), c.width, c)
 end
 
 --- One pre-norm transformer block.
@@ -62,6 +67,21 @@ function vit.block(nn, x, c)
   return x + scaled(nn, "ls2", mlp(nn / "mlp", nn:layer_norm("norm2", x, c.ln_eps), c), c)
 end
 
+--- The position table of an (h, w) grid.
+local function positions(nn, c, h, w)
+  if not c.cpe then
+    return nn:param("pos_embed", { 1, h * w + (c.class_token and 1 or 0), c.width })
+  end
+  -- RADIO's cropped position embedding, as in inference: the table is stretched to the longer side,
+  -- corners aligned, and its top left part taken
+  local rows, cols = c.grid[1], c.grid[2]
+  local table = nn:param("pos_embed", { 1, rows * cols, c.width })
+  if rows == h and cols == w then return table end
+  local side = math.max(h, w)
+  return nn_.to_tokens(nn_.to_map(table, rows, cols)
+    :resize { size = { side, side }, mode = "bilinear_corners" }:crop2d { height = h, width = w })
+end
+
 --- Patches, prefix tokens and positions.
 ---@param image userdata (B, H, W, 3)
 ---@param keep? userdata (B, h*w, 1) 0/1: patches at 0 are replaced by a learned mask token
@@ -69,27 +89,27 @@ end
 function vit.embed(nn, image, c, keep)
   local s = image.shape
   local h, w = vit.grid(c, { s[2], s[3] })
-  local proj = nn / "patch_embed" / "proj"
-  local weight = proj:param("weight", { c.width, 3, c.patch, c.patch })
-    :reshape { shape = { c.width, 3 * c.patch * c.patch } }
-  local patches = image:patchify { patch = c.patch }
-  local x = c.patch_bias == false and patches:linear(weight)
-    or patches:linear(weight, proj:param("bias", { c.width }, { "zeros" }))
+  local x = nn_.embed_patches(nn / "patch_embed" / "proj", image, c.patch, c.width, { bias = c.patch_bias })
   if keep then x = x * keep + (1 - keep) * nn:param("mask_token", { 1, 1, c.width }) end
-  if c.class_token then
-    x = nn:param("cls_token", { 1, 1, c.width }):expand { size = s[1] }:concat(x, { axis = 1 })
+  local function class() return nn:param("cls_token", { 1, 1, c.width }):expand { size = s[1] } end
+  local function registers()
+    return nn:param("reg_token", { 1, c.registers, c.width }):expand { size = s[1] }
   end
-  x = x + nn:param("pos_embed", { 1, h * w + (c.class_token and 1 or 0), c.width })
-  if (c.registers or 0) > 0 then
-    local registers = nn:param("reg_token", { 1, c.registers, c.width }):expand { size = s[1] }
-    if c.class_token then
-      local first = x:slice { axis = 1, start = 0, length = 1 }
-      local rest = x:slice { axis = 1, start = 1, length = h * w }
-      x = first:concat(registers, rest, { axis = 1 })
-    else
-      x = registers:concat(x, { axis = 1 })
+  local prefix = {}
+  if c.class_token and not c.cpe then
+    x = class():concat(x, { axis = 1 }) + positions(nn, c, h, w)
+    if (c.registers or 0) > 0 then
+      prefix[1] = x:slice { axis = 1, start = 0, length = 1 }
+      x = x:slice { axis = 1, start = 1, length = h * w }
     end
+  else
+    x = x + positions(nn, c, h, w)
+    if c.class_token then prefix[1] = class() end
   end
+  if (c.registers or 0) > 0 then prefix[#prefix + 1] = registers() end
+  prefix[#prefix + 1] = x
+  x = prefix[1]
+  if #prefix > 1 then x = x:concat(prefix[2], prefix[3], { axis = 1 }) end
   return c.pre_norm and nn:layer_norm("norm_pre", x, c.ln_eps) or x
 end
 
@@ -105,20 +125,6 @@ function vit.encode(nn, image, c, keep)
   local x = vit.embed(nn, image, c, keep)
   for i = 0, c.depth - 1 do x = nn:block(vit.block, nn / "blocks" / i, x, c) end
   return x
-end
-
---- Block outputs at c.out_indices (0-based), as tokens without prefix.
----@return userdata[] levels, integer h, integer w
-function vit.features(nn, image, c)
-  local x = nn:trace("stem/embed", vit.embed(nn, image, c))
-  local wanted, levels = {}, {}
-  for _, i in ipairs(c.out_indices) do wanted[i] = true end
-  for i = 0, c.depth - 1 do
-    x = nn:block(vit.block, nn / "blocks" / i, x, c)
-    if wanted[i] then levels[#levels + 1] = vit.patch_tokens(x, c) end
-  end
-  local s = image.shape
-  return levels, vit.grid(c, { s[2], s[3] })
 end
 
 return vit
