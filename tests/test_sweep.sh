@@ -97,11 +97,11 @@ is "select group_concat(state) from (select t.state from trial t join sweep s on
 
 # stopped from elsewhere, interrupted, refused while it runs
 export SAK_DB=$tmp/d/sak.db
-long() { "$sak" sweep mini_sweep.lua --quiet --set stages[1].iterations=100000 --jobs 2 > out 2> err & pid=$!; }
+long() { "$sak" sweep mini_sweep.lua --quiet --set stages[1].iterations=100000000 --jobs 2 > out 2> err & pid=$!; }
 running() { until [ "$(value "select count(*) from run where state = 'running'" 2> /dev/null)" = 2 ]; do sleep 0.05; done; }
 long
 running
-gives 2 'is running this sweep already' sweep mini_sweep.lua --set stages[1].iterations=100000
+gives 2 'is running this sweep already' sweep mini_sweep.lua --set stages[1].iterations=100000000
 gives 0 'sak resume mini' stop mini --now
 status=0; wait $pid || status=$?
 [ "$status" = 130 ] || fail "stopped sweep exited with $status: $(cat err)"
