@@ -11,8 +11,8 @@ sak_lgraph *sak_to_graph(lua_State *L, int i)
     return luaL_checkudata(L, i, TYPE);
 }
 
-/* core.graph{training =, seed =, rewrite =, checkpoint =}; either of rewrite = false and the
- * environment turns rewriting off */
+/* core.graph{training =, seed =, rewrite =, checkpoint =, bf16 =}; either of rewrite =
+ * false and the environment turns rewriting off */
 static int new_graph(lua_State *L)
 {
     sak_lgraph *lg = lua_newuserdatauv(L, sizeof *lg, 1);
@@ -20,6 +20,7 @@ static int new_graph(lua_State *L)
                    (uint64_t)sak_opt_number(L, 1, "seed", 0));
     lg->g.rewrite = lg->g.rewrite && sak_opt_bool(L, 1, "rewrite", true);
     lg->g.checkpoint = sak_opt_bool(L, 1, "checkpoint", false);
+    lg->g.bf16 = sak_opt_bool(L, 1, "bf16", false);
     luaL_setmetatable(L, TYPE);
     lua_newtable(L); /* keeps the parameter sets alive */
     lua_setiuservalue(L, -2, 1);

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "bind/json.h"
 #include "bind/sandbox.h"
+#include "kernels/gemm.h"
 
 enum { FILE_MAX = 64 << 20 };
 static const char MARKS[] = "sak.marks"; /* registry: weak table, value -> {kind, file, line, name} */
@@ -265,6 +266,13 @@ static int host_upvalue(lua_State *L)
     return 2;
 }
 
+/* bf16_kernel() -> how products of bfloat16 run here, nil for not at all; see kernels/gemm.h */
+static int host_bf16_kernel(lua_State *L)
+{
+    lua_pushstring(L, sak_gemm_bf16_kernel());
+    return 1;
+}
+
 static const luaL_Reg FUNCTIONS[] = {
     {"read", host_read},         {"exists", host_exists},       {"realpath", host_realpath},
     {"sha256", host_sha256},     {"note", host_note},           {"module", host_module},
@@ -273,6 +281,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {"marked", host_marked},     {"describe", host_describe},   {"upvalue", host_upvalue},
     {"encode", sak_json_encode}, {"decode", sak_json_decode},   {"array", sak_json_array},
     {"sha256_file", host_sha256_file},
+    {"bf16_kernel", host_bf16_kernel},
     {NULL, NULL},
 };
 

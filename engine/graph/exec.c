@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "graph/graph.h"
+#include "kernels/gemm.h"
 
 static sak_real *grad_of(const sak_graph *g, int i)
 {
@@ -127,6 +128,7 @@ static double now(void)
 
 static void walk(sak_graph *g, int from, int to, uint64_t step)
 {
+    sak_gemm_set_bf16(g->bf16);
     for (int i = from; i < to; i++) {
         sak_call *call = &g->call[i];
         const double start = g->profiling ? now() : 0;
@@ -140,6 +142,7 @@ static void walk(sak_graph *g, int from, int to, uint64_t step)
         if (g->profiling)
             g->op_seconds[i] += now() - start;
     }
+    sak_gemm_set_bf16(false);
 }
 
 void sak_graph_forward(sak_graph *g, uint64_t step)

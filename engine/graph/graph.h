@@ -44,6 +44,7 @@ typedef struct sak_graph {
     bool rewrite; /* replace patterns by cheaper forms of the same function (rewrite.h) */
     bool checkpoint; /* recompute the insides of blocks (checkpoint.h): less memory, the same bits */
     int block, n_blocks; /* nodes are added to this block, 0 = none */
+    bool bf16; /* products round their operands to bfloat16; may be set until the first step */
     uint64_t seed;
     sak_arena arena;
     sak_node **node;

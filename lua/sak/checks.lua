@@ -346,6 +346,19 @@ local function model(cx, config)
   end
 end
 
+--- bfloat16 pays where the CPU multiplies it, works where our own kernels run, and nowhere else.
+local function precision(cx, config)
+  local kernel = host.bf16_kernel()
+  if config.precision ~= "bf16" or kernel == "avx512_bf16" then return end
+  if kernel then
+    cx.warning({ "precision" }, "this CPU has no AVX512-BF16: bf16 gives its results, but not its speed",
+      'precision = "fp32" is as fast here and more exact')
+  else
+    cx.problem({ "precision" }, "bf16 needs a CPU with AVX2 (and SAK_GEMM=blis unset)",
+      'precision = "fp32"')
+  end
+end
+
 --- Everything between settings of an experiment.
 ---@param cx sak.Context
 ---@param config table
@@ -356,6 +369,7 @@ function checks.experiment(cx, config)
   stage_checks.patches(cx, { "data", "size" }, list_of(config.data).size, list_of(config.student).stem)
   stages(cx, config)
   model(cx, config)
+  precision(cx, config)
 end
 
 --- Fills what follows from other settings, once everything has been checked.

@@ -463,6 +463,9 @@ experiment "experiment" { doc = "Data, teachers, student and the stages that tra
   { "stages", list(spec "stage", { min = 1 }), "one after the other", required = true },
   { "eval", spec "eval", "evaluation", default = {} },
   { "engine", spec "engine", "how graphs are executed", default = {} },
+  { "precision", choice { "fp32", "bf16" },
+    "bf16: products round their operands to bfloat16 and sum in float; all else is float",
+    default = "fp32" },
   { "seed", int { min = 0 }, "of everything random", default = 0 },
   { "threads", int { min = 1 }, "worker threads; results do not depend on it", runtime = true } }
 

@@ -61,13 +61,17 @@ local function names_of(teachers)
   return names, width
 end
 
+local function new_graph(cfg, training)
+  return core.graph { training = training, seed = cfg.seed, rewrite = cfg.engine.rewrite,
+    checkpoint = cfg.engine.checkpoint == "blocks", bf16 = cfg.precision == "bf16" }
+end
+
 --- Model, losses and outputs of one graph. o.tasks: with heads; o.stage: with losses (training).
 --- Aligners are built where the distillation loss sees them, and nowhere else.
 local function assemble(ctx, params, o)
   local cfg, stage = ctx.cfg, o.stage
   local size = stage and stages.size(ctx, stage) or ctx.data.size
-  local graph = core.graph { training = o.stage ~= nil, seed = cfg.seed, rewrite = cfg.engine.rewrite,
-    checkpoint = cfg.engine.checkpoint == "blocks" }
+  local graph = new_graph(cfg, o.stage ~= nil)
   local later, finish = deferred()
   local inputs = {}
   local scope = nn.scope(graph, params, { inputs = inputs })
@@ -173,9 +177,7 @@ function plan.pretrain(ctx, stage)
   local cfg = ctx.cfg
   local fields, more = pretrain.needs(stage.objective, cfg.student.stem)
   local shapes <close> = dataset.train_loader(ctx.data, cfg.data, stage, fields, cfg.seed, more)
-  local params, graph = core.params(cfg.seed),
-    core.graph { training = true, seed = cfg.seed, rewrite = cfg.engine.rewrite,
-      checkpoint = cfg.engine.checkpoint == "blocks" }
+  local params, graph = core.params(cfg.seed), new_graph(cfg, true)
   local later, finish = deferred()
   local inputs = {}
   local scope = nn.scope(graph, params, { inputs = inputs })

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# precision = "bf16": reaches the products, changes the training by no more than rounding, has the same
+# bits on any number of threads, is recorded, and is refused where nothing can run it.
+set -eu
+sak=$1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+export SAK_DB=$tmp/sak.db
+fail() { echo "FAIL: $*"; exit 1; }
+unset SAK_ISA SAK_GEMM
+
+# --- refused or warned of at check time ---------------------------------------------------------------
+if SAK_ISA=baseline "$sak" check tests/scripts/tiny.lua --set precision=bf16 > "$tmp/out" 2>&1; then
+    fail "bf16 was taken where nothing multiplies it"
+fi
+grep -qF 'precision = "fp32"' "$tmp/out" || fail "no remedy: $(cat "$tmp/out")"
+"$sak" check tests/scripts/tiny.lua --set precision=bf16 > "$tmp/out" 2>&1 ||
+    { grep -qF 'bf16 needs a CPU with AVX2' "$tmp/out" && exit 77; fail "$(cat "$tmp/out")"; }
+SAK_ISA=avx2 "$sak" check tests/scripts/tiny.lua --set precision=bf16 > "$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
+grep -qF 'warning: --set precision=bf16: this CPU has no AVX512-BF16' "$tmp/out" || fail "no warning: $(cat "$tmp/out")"
+
+# --- what it does to a run ----------------------------------------------------------------------------
+# run PRECISION THREADS: the losses of both stages, one line
+run() {
+    "$sak" run tests/scripts/tiny.lua --quiet --set precision="$1" --threads "$2" \
+        --set stages[1].iterations=12 --set stages[2].iterations=12 > /dev/null 2>&1 || fail "$1 run"
+    "$sak" sql --csv "select value from metrics where run = (select max(run) from metrics)
+        and metric in ('distill/loss', 'multitask/loss') order by step" | tail -n +2 | tr '\n' ' '
+}
+fp32=$(run fp32 2) one=$(run bf16 1) two=$(run bf16 3)
+[ "$(wc -w <<< "$one")" = 24 ] || fail "losses: $one"
+[ "$one" = "$two" ] || fail "bf16 with 1 and 3 threads: $one / $two"
+[ "$one" != "$fp32" ] || fail "bf16 changed nothing"
+paste <(tr ' ' '\n' <<< "$one") <(tr ' ' '\n' <<< "$fp32") | awk '
+    NF == 2 { d = $1 / $2 - 1; if (d < 0) d = -d; n++; if (d > 0.02) { print "FAIL: losses " $1 " and " $2; exit 1 } }
+    END { if (n != 24) exit 1 }' || fail "bf16: $one; fp32: $fp32"
+"$sak" sql "select json_extract(config_json, '$.precision') from run order by id desc limit 1" | grep -q bf16 ||
+    fail "not recorded"
