@@ -128,7 +128,7 @@ double sak_peak_flops(bool bf16, double seconds)
     variant v = choose(bf16);
     if (!v.run)
         return 0;
-    const int64_t chunks = 16 * (int64_t)sak_pool_threads();
+    const int64_t chunks = 8 * (int64_t)sak_pool_threads();
     const double work = (double)chunks * ROUNDS * CHAINS * v.flops, end = now() + seconds;
     double best = 0;
     do {

@@ -63,7 +63,8 @@ local function workload(c, job, steps)
 end
 
 --- What `sak bench` measures besides workloads.
-local studies = {}
+local studies = { threads = "sak.bench_threads", scaling = "sak.bench_scaling", overhead = "sak.bench_overhead",
+  data = "sak.bench_data" }
 
 ---@param job table  args: the case, and the number of timed steps ("0": the case's own)
 function bench.run(job)

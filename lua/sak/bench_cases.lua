@@ -57,7 +57,7 @@ case("proxy_precomputed", "the same with the teachers' features given", small, {
 cases.default = #cases
 
 -- for tests and for instruction counts: both stages in milliseconds
-local tiny = { width = 32, depth = 4, heads = 2, patch = 8, size = { 32, 48 }, batch = 4, rate = 1e-3, decay = 0.01,
+local tiny = { width = 32, depth = 4, heads = 2, patch = 8, size = { 32, 48 }, batch = 2, rate = 1e-3, decay = 0.01,
   teachers = { { name = "a", width = 32, heads = 2, grid = { 4, 6 } }, { name = "b", width = 48, heads = 2, grid = { 6, 8 } } },
   aligner = true, steps = 5 }
 case("tiny_stage1", "a very small stage 1, for tests", tiny, { live = true })
