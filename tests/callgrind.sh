@@ -2,7 +2,7 @@
 # Instructions of one training step, both stages, counted under callgrind against what is recorded: more
 # than 3% above fails.  One thread, AVX2 kernels (valgrind knows no AVX-512), so the count is the same on
 # any machine with the same compiler; another compiler, or no valgrind, skips.
-#   tests/callgrind.sh build/sak            compare (ctest -L callgrind)
+#   tests/callgrind.sh build/sak            compare (scripts/test callgrind)
 #   tests/callgrind.sh build/sak --record   after a change that is meant to cost, or that saved a lot
 set -euo pipefail
 sak=$1
@@ -31,7 +31,7 @@ count() {
             "$sak" bench "tiny_$stage" --steps 1 --threads 1 > "$tmp/$stage.out" 2> "$tmp/$stage.log" ||
             { cat "$tmp/$stage.log" >&2; return 1; }
         for file in "$tmp/$stage".[0-9]*; do
-            callgrind_annotate --threshold=100 "$file" 2> /dev/null | awk -v stage="$stage" '
+            callgrind_annotate --auto=no --threshold=100 "$file" 2> /dev/null | awk -v stage="$stage" '
                 /PROGRAM TOTALS/ { gsub(",", "", $1); if ($1 + 0 == 0) exit; total = $1 + 0; next }
                 total && /^ *[0-9][0-9,]* / {
                     n = $1; gsub(",", "", n)

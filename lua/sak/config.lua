@@ -24,7 +24,7 @@ local config = {}
 ---@field resolved table  plain data with every default filled in
 ---@field functions table<string, function>  by path, where resolved has { ["$lua"] = … }; they run
 ---under the sandbox's limits
----@field runtime table  settings that do not change results: threads
+---@field runtime table  settings that do not change results: threads, loader_threads
 ---@field json string  canonical JSON of resolved
 ---@field config_sha256 string
 ---@field group_sha256 string  the same without the seed
@@ -177,8 +177,8 @@ local function experiment(base, changes, report, files)
     cx.functions[path] = limited(f)
   end
   resolved.kind = "experiment"
-  local runtime = { threads = resolved.threads }
-  resolved.threads = nil
+  local runtime = { threads = resolved.threads, loader_threads = resolved.loader_threads }
+  resolved.threads, resolved.loader_threads = nil, nil
   local json, config_sha256, group_sha256 = canonical(resolved)
   return { kind = "experiment", name = resolved.name, resolved = resolved, functions = cx.functions,
     runtime = runtime, json = json, config_sha256 = config_sha256, group_sha256 = group_sha256,

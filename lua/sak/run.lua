@@ -117,6 +117,7 @@ local function prepare(loaded, store, job, options)
   local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
     data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
     teacher_files = options.teacher_files,
+    loader_threads = (loaded.runtime or {}).loader_threads,
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
   ctx.teachers = require("sak.teachers").sketch(ctx, run.committee(cfg))
   rehearse(ctx)

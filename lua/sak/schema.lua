@@ -467,7 +467,10 @@ experiment "experiment" { doc = "Data, teachers, student and the stages that tra
     "bf16: products round their operands to bfloat16 and sum in float; all else is float",
     default = "fp32" },
   { "seed", int { min = 0 }, "of everything random", default = 0 },
-  { "threads", int { min = 1 }, "worker threads; results do not depend on it", runtime = true } }
+  { "threads", int { min = 1 }, "worker threads; results do not depend on it", runtime = true },
+  { "loader_threads", int { min = 1, max = 64 },
+    "threads that read and augment images ahead of the step (1 if not given); results do not depend on it",
+    runtime = true } }
 
 local arm = family("arm", { doc = "an arm", single = true })
 arm "arm" { doc = "One of the things compared; the first is the reference.",

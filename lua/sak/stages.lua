@@ -281,7 +281,9 @@ function stages.run(ctx, stage)
   if options.start then options.start() end
   local data, spec = ctx.data, cfg.data
   if stage.data then data, spec = dataset.open(stage.data), stage.data end
-  local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, made.more)
+  local more = made.more or {}
+  more.threads = ctx.loader_threads
+  local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, more)
   local score = stages.labelled(stage) and scorer(ctx, made.params)
   local finished = train.run(ctx, { name = stage.name, graph = made.graph, params = made.params, loader = loader,
     stage = stage, terms = made.terms, after_update = options.after_update,
