@@ -63,7 +63,7 @@ while read -r stage _ before; do
         echo "FAIL: $stage needs more than 3% more instructions. Where (recorded, now):"
         awk -v s="$stage" 'NR == FNR { if ($1 == s) was[$2] = $3; next }
             $1 == s { printf "  %-36s %12d %12d %+12d\n", $2, was[$2], $3, $3 - was[$2] }' "$recorded" "$tmp/now" |
-            sort -k4,4nr | head -n 12
+            sort -k4,4gr | head -n 12
         echo "If that is meant: tests/callgrind.sh $sak --record, and say why in the commit."
     elif [ $((now * limit)) -lt $((before * 100)) ]; then
         echo "$stage needs less than recorded; keep the gain: tests/callgrind.sh $sak --record"
