@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "kernels/thin.h"
 #include "metrics/internal.h"
 #include "metrics/meter.h"
 #include "weights/weights.h"
@@ -353,7 +354,7 @@ static void thinning_follows_the_manual(void **state)
             a[i] = b[i] = sak_rng_uniform(&rng) < 0.2 + 0.7 * trial / 200;
         int list[H * W], left = 0;
         thin_by_the_manual(b, H, W);
-        const int n = sak_edge_thin(a, H, W, list);
+        const int n = sak_thin(a, H, W, list);
         for (int i = 0; i < H * W; i++) {
             if (a[i] != b[i])
                 fail_msg("trial %u: pixel (%d, %d) differs", trial, i / W, i % W);
@@ -373,7 +374,7 @@ static void a_thick_bar_thins_to_its_middle_line(void **state)
     for (int y = 2; y < 7; y++)
         for (int x = 3; x < 27; x++)
             map[y * W + x] = 1;
-    const int n = sak_edge_thin(map, H, W, list);
+    const int n = sak_thin(map, H, W, list);
     assert_in_range(n, 18, 24);
     for (int i = 0; i < n; i++)
         assert_int_equal(list[i] / W, 4);

@@ -85,27 +85,27 @@ static uint8_t *get_bytes(size_t *n)
     return bytes;
 }
 
-static void expect(sak_png_mode mode, int H, int W, const uint8_t *want)
+static void expect(sak_image_mode mode, int H, int W, const uint8_t *want)
 {
     sak_error err = {0};
     uint8_t *got;
     int h, w;
-    if (sak_png_read(path, mode, &got, &h, &w, &err) != SAK_OK)
+    if (sak_image_read(path, mode, &got, &h, &w, &err) != SAK_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(h, H);
     assert_int_equal(w, W);
-    assert_memory_equal(got, want, (size_t)(H * W * (mode == SAK_PNG_RGB ? 3 : 1)));
+    assert_memory_equal(got, want, (size_t)(H * W * (mode == SAK_IMAGE_RGB ? 3 : 1)));
     sak_free(got);
-    assert_int_equal(sak_png_size(path, &h, &w, &err), SAK_OK);
+    assert_int_equal(sak_image_size(path, &h, &w, &err), SAK_OK);
     assert_true(h == H && w == W);
 }
 
-static void expect_error(sak_png_mode mode, sak_status code, const char *words)
+static void expect_error(sak_image_mode mode, sak_status code, const char *words)
 {
     sak_error err = {0};
     uint8_t *got = (uint8_t *)&err;
     int h, w;
-    assert_int_equal(sak_png_read(path, mode, &got, &h, &w, &err), code);
+    assert_int_equal(sak_image_read(path, mode, &got, &h, &w, &err), code);
     assert_null(got);
     if (!strstr(err.msg, path) || !strstr(err.msg, words))
         fail_msg("\"%s\" does not name the file or lacks \"%s\"", err.msg, words);
@@ -121,11 +121,11 @@ static void what_is_written_is_read_back(void **state)
     for (int i = 0; i < 5 * 7; i++)
         thrice[3 * i] = thrice[3 * i + 1] = thrice[3 * i + 2] = grey[i] = (uint8_t)(i * 11);
     assert_int_equal(sak_png_write(path, rgb, 5, 7, 3, &err), SAK_OK);
-    expect(SAK_PNG_RGB, 5, 7, rgb);
+    expect(SAK_IMAGE_RGB, 5, 7, rgb);
     assert_int_equal(sak_png_write(path, grey, 5, 7, 1, &err), SAK_OK); /* over the old file */
-    expect(SAK_PNG_GREY, 5, 7, grey);
-    expect(SAK_PNG_LABEL, 5, 7, grey);
-    expect(SAK_PNG_RGB, 5, 7, thrice);
+    expect(SAK_IMAGE_GREY, 5, 7, grey);
+    expect(SAK_IMAGE_LABEL, 5, 7, grey);
+    expect(SAK_IMAGE_RGB, 5, 7, thrice);
 }
 
 static void colour_becomes_grey_by_luma(void **state)
@@ -136,7 +136,7 @@ static void colour_becomes_grey_by_luma(void **state)
     const uint8_t rgb[] = {255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255, 10, 20, 30};
     const uint8_t want[] = {76, 150, 29, 255, 18};
     assert_int_equal(sak_png_write(path, rgb, 1, 5, 3, &err), SAK_OK);
-    expect(SAK_PNG_GREY, 1, 5, want);
+    expect(SAK_IMAGE_GREY, 1, 5, want);
 }
 
 static void a_palette_is_looked_up_as_image_and_kept_as_label(void **state)
@@ -145,12 +145,12 @@ static void a_palette_is_looked_up_as_image_and_kept_as_label(void **state)
     const uint8_t index[] = {0, 1, 2, 3, 3, 0};
     const uint8_t rgb[] = {10, 20, 30, 200, 0, 0, 0, 200, 0, 0, 0, 200, 0, 0, 200, 10, 20, 30};
     make(PNG_COLOR_TYPE_PALETTE, 8, 3, 2, index, 3, false);
-    expect(SAK_PNG_RGB, 2, 3, rgb); /* the transparency of entries 1 and 2 is dropped */
-    expect(SAK_PNG_LABEL, 2, 3, index);
+    expect(SAK_IMAGE_RGB, 2, 3, rgb); /* the transparency of entries 1 and 2 is dropped */
+    expect(SAK_IMAGE_LABEL, 2, 3, index);
     const uint8_t packed[] = {0x1B, 0xC0}; /* 0 1 2 3, 3 */
     const uint8_t five[] = {0, 1, 2, 3, 3};
     make(PNG_COLOR_TYPE_PALETTE, 2, 5, 1, packed, 2, false);
-    expect(SAK_PNG_LABEL, 1, 5, five);
+    expect(SAK_IMAGE_LABEL, 1, 5, five);
 }
 
 static void grey_of_fewer_bits_is_stretched_as_image_and_kept_as_label(void **state)
@@ -158,8 +158,8 @@ static void grey_of_fewer_bits_is_stretched_as_image_and_kept_as_label(void **st
     (void)state;
     const uint8_t packed[] = {0x1B}, value[] = {0, 1, 2, 3}, stretched[] = {0, 85, 170, 255};
     make(PNG_COLOR_TYPE_GRAY, 2, 4, 1, packed, 1, false);
-    expect(SAK_PNG_LABEL, 1, 4, value);
-    expect(SAK_PNG_GREY, 1, 4, stretched);
+    expect(SAK_IMAGE_LABEL, 1, 4, value);
+    expect(SAK_IMAGE_GREY, 1, 4, stretched);
 }
 
 static void alpha_is_dropped(void **state)
@@ -167,11 +167,11 @@ static void alpha_is_dropped(void **state)
     (void)state;
     const uint8_t rgba[] = {1, 2, 3, 0, 4, 5, 6, 255}, rgb[] = {1, 2, 3, 4, 5, 6};
     make(PNG_COLOR_TYPE_RGB_ALPHA, 8, 2, 1, rgba, 8, false);
-    expect(SAK_PNG_RGB, 1, 2, rgb);
+    expect(SAK_IMAGE_RGB, 1, 2, rgb);
     const uint8_t ga[] = {7, 0, 9, 255}, grey[] = {7, 9};
     make(PNG_COLOR_TYPE_GRAY_ALPHA, 8, 2, 1, ga, 4, false);
-    expect(SAK_PNG_GREY, 1, 2, grey);
-    expect(SAK_PNG_LABEL, 1, 2, grey);
+    expect(SAK_IMAGE_GREY, 1, 2, grey);
+    expect(SAK_IMAGE_LABEL, 1, 2, grey);
 }
 
 static void sixteen_bits_are_scaled_to_eight(void **state)
@@ -180,10 +180,10 @@ static void sixteen_bits_are_scaled_to_eight(void **state)
     const uint8_t deep[] = {0x00, 0x00, 0x00, 0x80, 0x00, 0x81, 0x7F, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF};
     const uint8_t exact[] = {0, 0, 1, 127, 255, 255}; /* round(v / 257) */
     make(PNG_COLOR_TYPE_GRAY, 16, 6, 1, deep, 12, false);
-    expect(SAK_PNG_GREY, 1, 6, exact);
-    expect_error(SAK_PNG_LABEL, SAK_EFORMAT, "16");
+    expect(SAK_IMAGE_GREY, 1, 6, exact);
+    expect_error(SAK_IMAGE_LABEL, SAK_EFORMAT, "16");
     make(PNG_COLOR_TYPE_RGB, 16, 2, 1, deep, 12, false);
-    expect(SAK_PNG_RGB, 1, 2, exact);
+    expect(SAK_IMAGE_RGB, 1, 2, exact);
 }
 
 static void interlaced_files_are_read_like_others(void **state)
@@ -193,7 +193,7 @@ static void interlaced_files_are_read_like_others(void **state)
     for (int i = 0; i < 13 * 17; i++)
         grey[i] = (uint8_t)(i * 7);
     make(PNG_COLOR_TYPE_GRAY, 8, 17, 13, grey, 17, true);
-    expect(SAK_PNG_GREY, 13, 17, grey);
+    expect(SAK_IMAGE_GREY, 13, 17, grey);
 }
 
 static void colour_labels_are_refused(void **state)
@@ -201,28 +201,28 @@ static void colour_labels_are_refused(void **state)
     (void)state;
     const uint8_t rgba[] = {1, 2, 3, 255};
     make(PNG_COLOR_TYPE_RGB, 8, 1, 1, rgba, 3, false);
-    expect_error(SAK_PNG_LABEL, SAK_EFORMAT, "RGB");
+    expect_error(SAK_IMAGE_LABEL, SAK_EFORMAT, "RGB");
     make(PNG_COLOR_TYPE_RGB_ALPHA, 8, 1, 1, rgba, 4, false);
-    expect_error(SAK_PNG_LABEL, SAK_EFORMAT, "RGBA");
+    expect_error(SAK_IMAGE_LABEL, SAK_EFORMAT, "RGBA");
 }
 
 static void what_is_no_png_is_an_error_that_says_so(void **state)
 {
     (void)state;
     unlink(path);
-    expect_error(SAK_PNG_RGB, SAK_ENOENT, "No such file");
+    expect_error(SAK_IMAGE_RGB, SAK_ENOENT, "No such file");
     put_bytes("", 0);
-    expect_error(SAK_PNG_RGB, SAK_EFORMAT, "empty");
+    expect_error(SAK_IMAGE_RGB, SAK_EFORMAT, "empty");
     put_bytes("P6 2 2 255 and so on", 20);
-    expect_error(SAK_PNG_RGB, SAK_EFORMAT, "not a PNG");
+    expect_error(SAK_IMAGE_RGB, SAK_EFORMAT, "not a PNG");
     put_bytes("\xFF\xD8\xFF\xE0 jfif", 9);
-    expect_error(SAK_PNG_RGB, SAK_EFORMAT, "JPEG");
+    expect_error(SAK_IMAGE_RGB, SAK_EFORMAT, "JPEG");
     put_bytes("\x89PN", 3);
-    expect_error(SAK_PNG_RGB, SAK_EFORMAT, "truncated");
+    expect_error(SAK_IMAGE_RGB, SAK_EFORMAT, "truncated");
     uint8_t *got;
     int h, w;
     sak_error err = {0};
-    assert_int_equal(sak_png_read(folder, SAK_PNG_RGB, &got, &h, &w, &err), SAK_EIO); /* a folder */
+    assert_int_equal(sak_image_read(folder, SAK_IMAGE_RGB, &got, &h, &w, &err), SAK_EIO); /* a folder */
     assert_non_null(strstr(err.msg, folder));
 }
 
@@ -238,7 +238,7 @@ static void a_file_cut_anywhere_is_an_error_that_says_truncated(void **state)
     uint8_t *bytes = get_bytes(&n);
     for (size_t cut = 1; cut < n; cut++) {
         put_bytes(bytes, cut);
-        expect_error(SAK_PNG_RGB, SAK_EFORMAT, "truncated");
+        expect_error(SAK_IMAGE_RGB, SAK_EFORMAT, "truncated");
     }
     free(bytes);
 }
@@ -259,7 +259,7 @@ static void a_changed_byte_is_an_error_or_changes_no_pixel(void **state)
         put_bytes(bytes, n);
         uint8_t *got;
         int h, w;
-        const sak_status st = sak_png_read(path, SAK_PNG_RGB, &got, &h, &w, &err);
+        const sak_status st = sak_image_read(path, SAK_IMAGE_RGB, &got, &h, &w, &err);
         errors += st != SAK_OK;
         if (st == SAK_OK)
             assert_memory_equal(got, rgb, sizeof rgb);
@@ -292,7 +292,7 @@ static void a_huge_size_in_the_header_is_refused_before_memory_is_taken(void **s
         }
         png_save_uint_32(bytes + 29, crc ^ 0xFFFFFFFFu);
         put_bytes(bytes, n);
-        expect_error(SAK_PNG_GREY, SAK_EFORMAT, k < 2 ? "larger than 16384" : "16000 x 16000");
+        expect_error(SAK_IMAGE_GREY, SAK_EFORMAT, k < 2 ? "larger than 16384" : "16000 x 16000");
     }
     free(bytes);
 }
@@ -305,7 +305,7 @@ static void a_failed_write_leaves_the_old_file_and_nothing_else(void **state)
     assert_int_equal(sak_png_write(path, grey, 2, 2, 1, &err), SAK_OK);
     assert_int_equal(sak_png_write(path, grey, 2, 2, 2, &err), SAK_EINVAL); /* two channels */
     assert_int_equal(sak_png_write(path, grey, 0, 2, 1, &err), SAK_EINVAL);
-    expect(SAK_PNG_GREY, 2, 2, grey);
+    expect(SAK_IMAGE_GREY, 2, 2, grey);
     char nowhere[160];
     snprintf(nowhere, sizeof nowhere, "%s/none/file.png", folder);
     assert_int_equal(sak_png_write(nowhere, grey, 2, 2, 1, &err), SAK_EIO);
@@ -377,7 +377,7 @@ static void a_contact_sheet_of_rooms_is_a_png_of_the_expected_size(void **state)
     assert_int_equal(sak_rooms_open(&d, 1, 0, 5, 16, 24, &err), SAK_OK);
     assert_int_equal(sak_sheet_samples(&d, 3, 2, path, &err), SAK_OK);
     int h, w;
-    assert_int_equal(sak_png_size(path, &h, &w, &err), SAK_OK);
+    assert_int_equal(sak_image_size(path, &h, &w, &err), SAK_OK);
     assert_int_equal(h, 2 * (8 * 16 + 12)); /* enlarged 8 times; 10 of text and 2 of gap */
     assert_int_equal(w, 8 * (8 * 24 + 2));  /* eight modalities */
     assert_int_equal(sak_sheet_samples(&d, 4, 2, path, &err), SAK_EINVAL);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bind/core.h"
+#include "bind/data.h"
 #include "data/loader.h"
 #include "data/rooms.h"
 
@@ -15,13 +15,19 @@ sak_dataset *sak_to_dataset(lua_State *L, int i)
     return luaL_checkudata(L, i, TYPE);
 }
 
+sak_dataset *sak_new_dataset(lua_State *L)
+{
+    sak_dataset *d = lua_newuserdatauv(L, sizeof *d, 0);
+    *d = (sak_dataset){0};
+    luaL_setmetatable(L, TYPE);
+    return d;
+}
+
 /* core.rooms{seed =, first =, count =, H =, W =} */
 static int open_rooms(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
-    sak_dataset *d = lua_newuserdatauv(L, sizeof *d, 0);
-    *d = (sak_dataset){0};
-    luaL_setmetatable(L, TYPE);
+    sak_dataset *d = sak_new_dataset(L);
     sak_error err;
     SAK_CHECK(L, &err,
               sak_rooms_open(d, (uint64_t)sak_opt_number(L, 1, "seed", 0),
@@ -29,18 +35,6 @@ static int open_rooms(lua_State *L)
                              (int64_t)sak_opt_number(L, 1, "count", 1),
                              (int)sak_opt_number(L, 1, "H", 64), (int)sak_opt_number(L, 1, "W", 96),
                              &err));
-    return 1;
-}
-
-/* core.folder(root, split) */
-static int open_folder(lua_State *L)
-{
-    const char *root = luaL_checkstring(L, 1), *split = luaL_checkstring(L, 2);
-    sak_dataset *d = lua_newuserdatauv(L, sizeof *d, 0);
-    *d = (sak_dataset){0};
-    luaL_setmetatable(L, TYPE);
-    sak_error err;
-    SAK_CHECK(L, &err, sak_folder_open(d, root, split, &err));
     return 1;
 }
 
@@ -245,6 +239,6 @@ void sak_open_data(lua_State *L)
     sak_new_type(L, TYPE, dataset, d_close);
     sak_new_type(L, LOADER, loader, l_close);
     static const luaL_Reg functions[] = {
-        {"rooms", open_rooms}, {"folder", open_folder}, {"loader", new_loader}, {NULL, NULL}};
+        {"rooms", open_rooms}, {"folder", sak_open_folder_dataset}, {"loader", new_loader}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -9,7 +9,7 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "data/mat.h"
-#include "data/png.h"
+#include "data/image.h"
 #include "metrics/edge.h"
 
 enum { MAX_ANNOTATORS = 64, BATCH = 16 /* images in memory at a time */ };
@@ -38,7 +38,7 @@ static void release(image *im)
 static sak_status read_prediction(image *im, const char *path, sak_error *err)
 {
     uint8_t *grey;
-    SAK_TRY(sak_png_read(path, SAK_PNG_GREY, &grey, &im->H, &im->W, err));
+    SAK_TRY(sak_image_read(path, SAK_IMAGE_GREY, &grey, &im->H, &im->W, err));
     const size_t n = (size_t)im->H * (size_t)im->W;
     const sak_status st = sak_alloc((void **)&im->prob, n, sizeof *im->prob, err);
     for (size_t i = 0; st == SAK_OK && i < n; i++)
@@ -102,7 +102,7 @@ static sak_status read_truth(image *im, const char *folder, sak_error *err)
     if (access(path, F_OK) != 0)
         return SAK_FAIL(err, SAK_ENOENT, "%s has neither %s.mat nor %s.png", folder, im->name, im->name);
     int H, W;
-    SAK_TRY(sak_png_read(path, SAK_PNG_GREY, &im->truth[0], &H, &W, err));
+    SAK_TRY(sak_image_read(path, SAK_IMAGE_GREY, &im->truth[0], &H, &W, err));
     im->annotators = 1;
     return check_size(im, path, H, W, err);
 }

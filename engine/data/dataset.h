@@ -64,7 +64,7 @@ sak_status sak_rooms_open(sak_dataset *d, uint64_t seed, int64_t first, int64_t 
                           sak_error *err);
 
 /* A folder in the NYUD layout (images/, segmentation/, depth/, normals/, edge/, sal/, human_parts/,
- * gt_sets/<split>.txt).  Missing modalities are simply not in d->has. */
+ * gt_sets/<split>.txt).  Missing modalities are simply not in d->has.  Other layouts: folder.h. */
 sak_status sak_folder_open(sak_dataset *d, const char *root, const char *split, sak_error *err);
 
 void sak_dataset_close(sak_dataset *d);

@@ -2,7 +2,8 @@
 #include "data/mat.h"
 
 #include <matio.h>
-#include <stdbool.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +18,22 @@ struct sak_mat {
     char *path;
     matvar_t *read[VARIABLES];
     int n;
+    bool hdf5; /* holds the lock */
 };
+
+static pthread_mutex_t hdf5_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* v7.3: version 2.0 in the header's two bytes before the byte-order mark, in either order. */
+static bool is_hdf5(const char *path)
+{
+    unsigned char head[128] = {0};
+    FILE *file = fopen(path, "rb");
+    const bool whole = file && fread(head, 1, sizeof head, file) == sizeof head;
+    if (file)
+        fclose(file);
+    const unsigned char *version = head + 124;
+    return whole && version[0] + version[1] == 2 && version[0] * version[1] == 0;
+}
 
 static matvar_t *native(const sak_mat_value *v)
 {
@@ -36,6 +52,9 @@ sak_status sak_mat_open(sak_mat **m, const char *path, sak_error *err)
         return SAK_FAIL(err, SAK_ENOENT, "%s: cannot be read", path);
     sak_mat *own = NULL;
     SAK_TRY(sak_alloc((void **)&own, 1, sizeof *own, err));
+    own->hdf5 = is_hdf5(path);
+    if (own->hdf5)
+        pthread_mutex_lock(&hdf5_lock);
     own->file = Mat_Open(path, MAT_ACC_RDONLY);
     own->path = strdup(path);
     if (!own->file || !own->path) {
@@ -54,6 +73,8 @@ void sak_mat_close(sak_mat *m)
         Mat_VarFree(m->read[i]);
     if (m->file)
         Mat_Close(m->file);
+    if (m->hdf5)
+        pthread_mutex_unlock(&hdf5_lock);
     free(m->path);
     sak_free(m);
 }
@@ -94,6 +115,25 @@ const sak_mat_value *sak_mat_field(const sak_mat_value *value, int64_t i, const 
     matvar_t *v = native(value);
     const bool fits = v && v->class_type == MAT_C_STRUCT && i >= 0 && i < sak_mat_count(value);
     return fits ? borrowed(Mat_VarGetStructFieldByName(v, name, (size_t)i)) : NULL;
+}
+
+bool sak_mat_text(const sak_mat_value *value, char *out, size_t room)
+{
+    const matvar_t *v = native(value);
+    size_t n = 0;
+    out[0] = 0;
+    if (!v || v->class_type != MAT_C_CHAR || v->rank != 2 || !v->data || v->isComplex)
+        return false;
+    const bool wide = v->data_type == MAT_T_UINT16 || v->data_type == MAT_T_UTF16;
+    const bool narrow = v->data_type == MAT_T_UINT8 || v->data_type == MAT_T_INT8 ||
+                        v->data_type == MAT_T_UTF8;
+    const size_t count = v->nbytes / (wide ? 2 : 1);
+    for (; (wide || narrow) && n < count && n < v->dims[0] * v->dims[1] && n + 1 < room; n++) {
+        const unsigned c = wide ? ((const uint16_t *)v->data)[n] : ((const uint8_t *)v->data)[n];
+        out[n] = (char)(c < 128 ? c : '?');
+    }
+    out[n] = 0;
+    return wide || narrow;
 }
 
 /* Element i, counted down the columns. */

@@ -1,7 +1,9 @@
-/* MATLAB's .mat files: variables, cells, fields, and 2-D arrays as images. */
+/* MATLAB's .mat files (v4, v5, v7.3 where matio has HDF5): variables, cells, fields, and 2-D arrays as images. */
 #ifndef SAK_DATA_MAT_H
 #define SAK_DATA_MAT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -11,6 +13,8 @@ typedef struct sak_mat_value sak_mat_value; /* borrowed from its file; NULL: the
 
 enum { SAK_MAT_MAX_SIDE = 16384 };
 
+/* Files may be open in several threads; HDF5 is not made for that, so a v7.3 file keeps others of its
+ * kind waiting until it is closed. */
 sak_status sak_mat_open(sak_mat **m, const char *path, sak_error *err);
 void sak_mat_close(sak_mat *m); /* NULL is fine */
 
@@ -22,6 +26,9 @@ int64_t sak_mat_count(const sak_mat_value *v);
 const sak_mat_value *sak_mat_cell(const sak_mat_value *v, int64_t i);
 /* A field of element i of a struct array. */
 const sak_mat_value *sak_mat_field(const sak_mat_value *v, int64_t i, const char *name);
+
+/* A character array as text, cut to room - 1 bytes; false, and "", for anything else. */
+bool sak_mat_text(const sak_mat_value *v, char *out, size_t room);
 
 /* A 2-D array of real numbers or logicals as H*W floats, row-major (release with sak_free).  `what`
  * names it in errors.  SAK_EFORMAT: it is something else, or larger than the limit above. */

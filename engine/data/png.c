@@ -25,6 +25,11 @@ typedef struct codec {
     int H, W, channels, depth, colour;
 } codec;
 
+static bool is_little_endian(void)
+{
+    return *(const uint8_t *)&(const uint16_t){1} == 1;
+}
+
 static void on_error(png_structp png, png_const_charp message)
 {
     codec *c = png_get_error_ptr(png);
@@ -62,19 +67,13 @@ static void release(codec *c)
 {
     if (c->png)
         png_destroy_read_struct(&c->png, &c->info, NULL);
-    if (c->file)
-        fclose(c->file);
     sak_free(c->raw);
     sak_free(c->rows);
 }
 
-/* Opens the file and reads the header.  Needs no jump target of its own before libpng starts. */
+/* Looks at the first bytes.  Needs no jump target of its own before libpng starts. */
 static sak_status start(codec *c, const char *path, sak_error *err)
 {
-    c->file = fopen(path, "rb");
-    if (!c->file)
-        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path,
-                        strerror(errno));
     uint8_t head[8];
     const size_t n = fread(head, 1, sizeof head, c->file);
     if (ferror(c->file))
@@ -82,8 +81,7 @@ static sak_status start(codec *c, const char *path, sak_error *err)
     if (n == 0)
         return SAK_FAIL(err, SAK_EFORMAT, "%s: the file is empty", path);
     if (png_sig_cmp(head, 0, n))
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: not a PNG file%s", path,
-                        head[0] == 0xFF && head[1] == 0xD8 ? " but a JPEG" : "");
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: not a PNG file, nor a JPEG", path);
     if (n < sizeof head)
         return SAK_FAIL(err, SAK_EFORMAT, "%s: invalid PNG: the file ends too early (truncated)",
                         path);
@@ -94,13 +92,13 @@ static sak_status start(codec *c, const char *path, sak_error *err)
     return SAK_OK;
 }
 
-/* The three steps below return false after libpng's jump; c->why holds the reason. */
+/* The steps below return false after libpng's jump; c->why holds the reason. */
 static bool read_header(codec *c)
 {
     if (setjmp(c->jump))
         return false;
     png_set_read_fn(c->png, c, on_read);
-    png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* checked by check_size */
+    png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* checked by sak_image_check_size */
     png_set_sig_bytes(c->png, 8);
     png_read_info(c->png, c->info);
     c->H = (int)png_get_image_height(c->png, c->info);
@@ -110,12 +108,12 @@ static bool read_header(codec *c)
     return true;
 }
 
-static bool set_transforms(codec *c, sak_png_mode mode)
+static bool set_transforms(codec *c, sak_image_mode mode)
 {
     if (setjmp(c->jump))
         return false;
     const bool palette = c->colour == PNG_COLOR_TYPE_PALETTE;
-    if (mode == SAK_PNG_LABEL) {
+    if (mode == SAK_IMAGE_LABEL) {
         png_set_packing(c->png); /* 1, 2, 4 bits: one byte each, value unchanged */
     } else if (palette) {
         png_set_palette_to_rgb(c->png);
@@ -145,17 +143,6 @@ static sak_status invalid(const codec *c, const char *path, sak_error *err)
     return SAK_FAIL(err, SAK_EFORMAT, "%s: invalid PNG: %s", path, c->why);
 }
 
-static sak_status check_size(const codec *c, const char *path, sak_error *err)
-{
-    if (c->H > SAK_PNG_MAX_SIDE || c->W > SAK_PNG_MAX_SIDE)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: %d x %d pixels, larger than %d on a side", path,
-                        c->H, c->W, SAK_PNG_MAX_SIDE);
-    if ((int64_t)c->H * c->W > SAK_PNG_MAX_PIXELS)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: %d x %d pixels, more than %d in all", path, c->H,
-                        c->W, SAK_PNG_MAX_PIXELS);
-    return SAK_OK;
-}
-
 /* Buffers and row pointers for `channels` bytes per pixel. */
 static sak_status reserve(codec *c, sak_error *err)
 {
@@ -164,19 +151,6 @@ static sak_status reserve(codec *c, sak_error *err)
     for (int y = 0; y < c->H; y++)
         c->rows[y] = c->raw + (size_t)y * (size_t)c->W * (size_t)c->channels;
     return SAK_OK;
-}
-
-/* raw (1 or 3 channels) -> out (1 or 3 channels). */
-static void convert(const codec *c, uint8_t *out, int channels)
-{
-    const size_t n = (size_t)c->H * (size_t)c->W;
-    const uint8_t *p = c->raw;
-    for (size_t i = 0; i < n && channels == 3; i++)
-        out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = p[i];
-    for (size_t i = 0; i < n && channels == 1; i++) /* PIL's integer luma */
-        out[i] = (uint8_t)((p[3 * i] * 19595u + p[3 * i + 1] * 38470u + p[3 * i + 2] * 7471u +
-                            0x8000u) >>
-                           16);
 }
 
 static sak_status check_labels(const codec *c, const char *path, sak_error *err)
@@ -191,58 +165,108 @@ static sak_status check_labels(const codec *c, const char *path, sak_error *err)
     return SAK_OK;
 }
 
-static sak_status decode(codec *c, const char *path, sak_png_mode mode, uint8_t **out,
+static sak_status decode(codec *c, const char *path, sak_image_mode mode, uint8_t **out,
                          sak_error *err)
 {
     SAK_TRY(start(c, path, err));
     if (!read_header(c))
         return invalid(c, path, err);
-    SAK_TRY(check_size(c, path, err));
-    if (mode == SAK_PNG_LABEL)
+    SAK_TRY(sak_image_check_size(path, c->H, c->W, err));
+    if (mode == SAK_IMAGE_LABEL)
         SAK_TRY(check_labels(c, path, err));
     if (!set_transforms(c, mode))
         return invalid(c, path, err);
     SAK_TRY(reserve(c, err));
     if (!read_pixels(c))
         return invalid(c, path, err);
-    const int channels = mode == SAK_PNG_RGB ? 3 : 1;
+    const int channels = mode == SAK_IMAGE_RGB ? 3 : 1;
     if (c->channels == channels) {
         *out = c->raw;
         c->raw = NULL;
         return SAK_OK;
     }
     SAK_TRY(sak_alloc((void **)out, (size_t)c->H * (size_t)c->W, (size_t)channels, err));
-    convert(c, *out, channels);
+    sak_image_convert(c->raw, (size_t)c->H * (size_t)c->W, *out, channels);
     return SAK_OK;
 }
 
-sak_status sak_png_read(const char *path, sak_png_mode mode, uint8_t **out, int *H, int *W,
-                        sak_error *err)
+sak_status sak_png_decode(FILE *file, const char *name, sak_image_mode mode, uint8_t **out, int *H,
+                          int *W, sak_error *err)
 {
     *out = NULL;
-    codec c = {0};
-    const sak_status st = decode(&c, path, mode, out, err);
-    if (st == SAK_OK) {
-        *H = c.H;
-        *W = c.W;
-    }
+    codec c = {.file = file};
+    const sak_status st = decode(&c, name, mode, out, err);
+    *H = c.H;
+    *W = c.W;
     release(&c);
     return st;
 }
 
-sak_status sak_png_size(const char *path, int *H, int *W, sak_error *err)
+sak_status sak_png_header(FILE *file, const char *name, int *H, int *W, sak_error *err)
 {
-    codec c = {0};
-    sak_status st = start(&c, path, err);
+    codec c = {.file = file};
+    sak_status st = start(&c, name, err);
     if (st == SAK_OK && !read_header(&c))
-        st = invalid(&c, path, err);
+        st = invalid(&c, name, err);
     if (st == SAK_OK)
-        st = check_size(&c, path, err);
-    if (st == SAK_OK) {
-        *H = c.H;
-        *W = c.W;
-    }
+        st = sak_image_check_size(name, c.H, c.W, err);
+    *H = c.H;
+    *W = c.W;
     release(&c);
+    return st;
+}
+
+static bool read_values(codec *c)
+{
+    if (setjmp(c->jump))
+        return false;
+    png_set_packing(c->png);
+    if (c->depth == 16 && is_little_endian())
+        png_set_swap(c->png);
+    png_set_interlace_handling(c->png);
+    png_read_update_info(c->png, c->info);
+    c->channels = c->depth == 16 ? 2 : 1; /* bytes a pixel */
+    return true;
+}
+
+static sak_status decode_values(codec *c, const char *name, uint16_t **out, sak_error *err)
+{
+    SAK_TRY(start(c, name, err));
+    if (!read_header(c))
+        return invalid(c, name, err);
+    SAK_TRY(sak_image_check_size(name, c->H, c->W, err));
+    if (c->colour != PNG_COLOR_TYPE_GRAY)
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: values are read from a grey PNG, this one has colour, "
+                        "a palette or alpha", name);
+    if (!read_values(c))
+        return invalid(c, name, err);
+    SAK_TRY(reserve(c, err));
+    if (!read_pixels(c))
+        return invalid(c, name, err);
+    const size_t n = (size_t)c->H * (size_t)c->W;
+    if (c->depth == 16) {
+        *out = (uint16_t *)(void *)c->raw;
+        c->raw = NULL;
+        return SAK_OK;
+    }
+    SAK_TRY(sak_alloc((void **)out, n, sizeof **out, err));
+    for (size_t i = 0; i < n; i++)
+        (*out)[i] = c->raw[i];
+    return SAK_OK;
+}
+
+sak_status sak_png_read_values(const char *path, uint16_t **out, int *H, int *W, sak_error *err)
+{
+    *out = NULL;
+    codec c = {.file = fopen(path, "rb")};
+    if (!c.file)
+        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path,
+                        strerror(errno));
+    const sak_status st = decode_values(&c, path, out, err);
+    *H = c.H;
+    *W = c.W;
+    release(&c);
+    fclose(c.file);
     return st;
 }
 
@@ -283,7 +307,7 @@ sak_status sak_png_write(const char *path, const uint8_t *pixels, int H, int W, 
                          sak_error *err)
 {
     static atomic_uint serial;
-    if (H < 1 || W < 1 || H > SAK_PNG_MAX_SIDE || W > SAK_PNG_MAX_SIDE ||
+    if (H < 1 || W < 1 || H > SAK_IMAGE_MAX_SIDE || W > SAK_IMAGE_MAX_SIDE ||
         (channels != 1 && channels != 3))
         return SAK_FAIL(err, SAK_EINVAL, "%s: cannot write %dx%d pixels of %d channels as PNG",
                         path, H, W, channels);

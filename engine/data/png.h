@@ -1,29 +1,19 @@
-/* PNG files: any PNG becomes 8-bit RGB, grey or label pixels; RGB and grey are written. */
+/* PNG files: read as pixels or as 16-bit values; RGB and grey are written. */
 #ifndef SAK_DATA_PNG_H
 #define SAK_DATA_PNG_H
 
-#include <stdint.h>
+#include <stdio.h>
 
-#include "base/status.h"
+#include "data/image.h"
 
-enum { SAK_PNG_MAX_SIDE = 16384, SAK_PNG_MAX_PIXELS = 1 << 26 };
+/* As sak_image_read, of an open file; `name` is for messages.  16 bits are scaled to 8.  The file
+ * stays the caller's. */
+sak_status sak_png_decode(FILE *file, const char *name, sak_image_mode mode, uint8_t **out, int *H,
+                          int *W, sak_error *err);
+sak_status sak_png_header(FILE *file, const char *name, int *H, int *W, sak_error *err);
 
-typedef enum sak_png_mode {
-    SAK_PNG_RGB,   /* 3 channels; grey is replicated, a palette is looked up */
-    SAK_PNG_GREY,  /* 1 channel; colour by ITU-R 601 luma, as PIL's convert("L") */
-    SAK_PNG_LABEL, /* 1 channel; the stored value: grey level or palette index (PASCAL VOC).  Colour
-                      or 16-bit files are errors, since they would need a guess */
-} sak_png_mode;
-
-/* Reads `path` into *out (H*W*3 or H*W bytes, row-major, top row first; release with sak_free).
- * Alpha is dropped, 16 bits are scaled to 8, gamma chunks are ignored.  SAK_ENOENT: no such file;
- * SAK_EIO: it cannot be read; SAK_EFORMAT: not a whole, sound PNG, or larger than the limits above.
- */
-sak_status sak_png_read(const char *path, sak_png_mode mode, uint8_t **out, int *H, int *W,
-                        sak_error *err);
-
-/* Size only, from the header; nothing is decoded. */
-sak_status sak_png_size(const char *path, int *H, int *W, sak_error *err);
+/* The values of a grey PNG of up to 16 bits, unscaled: depth in some unit, large label numbers. */
+sak_status sak_png_read_values(const char *path, uint16_t **out, int *H, int *W, sak_error *err);
 
 /* Writes H*W*channels bytes, channels 1 or 3.  The file appears whole or not at all (written aside,
  * then renamed). */

@@ -16,11 +16,11 @@ sak_status sak_sheet_open(sak_sheet *s, int rows, int cols, int tile_h, int tile
     *s = (sak_sheet){0};
     const int64_t H = (int64_t)rows * ((int64_t)tile_h + TEXT_H + GAP),
                   W = (int64_t)cols * ((int64_t)tile_w + GAP);
-    if (rows < 1 || cols < 1 || tile_h < 1 || tile_w < 1 || H > SAK_PNG_MAX_SIDE ||
-        W > SAK_PNG_MAX_SIDE)
+    if (rows < 1 || cols < 1 || tile_h < 1 || tile_w < 1 || H > SAK_IMAGE_MAX_SIDE ||
+        W > SAK_IMAGE_MAX_SIDE)
         return SAK_FAIL(err, SAK_EINVAL,
                         "sheet: %d x %d tiles of %dx%d pixels do not fit a PNG of side %d", rows,
-                        cols, tile_h, tile_w, SAK_PNG_MAX_SIDE);
+                        cols, tile_h, tile_w, SAK_IMAGE_MAX_SIDE);
     SAK_TRY(sak_alloc((void **)&s->rgb, (size_t)H * (size_t)W, 3, err));
     s->rows = rows;
     s->cols = cols;

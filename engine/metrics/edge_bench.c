@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "kernels/thin.h"
 #include "metrics/edge.h"
 #include "metrics/internal.h"
 
@@ -66,7 +67,7 @@ static sak_status open_matchers(bench *b, const sak_edge_spec *s, const uint8_t 
                 b->list[n++] = i;
         }
         if (s->protocol != SAK_EDGE_BSDS)
-            n = sak_edge_thin(b->map, b->H, b->W, b->list);
+            n = sak_thin(b->map, b->H, b->W, b->list);
         SAK_TRY(sak_edge_matcher_open(&b->matcher[a], b->H, b->W, radius, b->list, n, err));
         b->truths += n;
     }
@@ -115,7 +116,7 @@ static void count_thresholds(bench *b, const sak_edge_spec *s, int64_t *counts)
         for (int i = 0; i < b->H * b->W; i++)
             on += b->map[i] = above(b->prob[i], k, s->thresholds, s->protocol != SAK_EDGE_PLAIN);
         if (on != before) { /* as many pixels as one threshold lower: the same pixels */
-            found = sak_edge_thin(b->map, b->H, b->W, b->list);
+            found = sak_thin(b->map, b->H, b->W, b->list);
             match(b, (int)found, &recalled, &hit);
         }
         before = on;

@@ -43,11 +43,6 @@ void sak_edge_score(const sak_meter *m, double *values);
 sak_status sak_edge_nms(const float *e, int H, int W, int smooth, int r, int border, float m,
                         float *out, sak_error *err);
 
-/* Thins a binary map to one-pixel lines, in place (Guo & Hall 1989 in the form of MATLAB's
- * bwmorph 'thin').  list: room for H * W ints; returns how many pixels remain, listed in `list`
- * in row-major order. */
-int sak_edge_thin(uint8_t *map, int H, int W, int *list);
-
 /* Matching of predicted to true boundary pixels within a radius. */
 typedef struct sak_edge_matcher {
     int H, W, truths;

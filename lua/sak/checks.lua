@@ -1,20 +1,13 @@
 --- What must hold between settings.  Each check reads a resolved experiment and reports problems;
 --- settings that were already refused are missing here, so every check tolerates nil.
 local archs = require "sak.archs"
+local data_checks = require "sak.data_checks"
 local host = require "sak.host"
 local resolve = require "sak.resolve"
 local schema = require "sak.schema"
 local stage_checks = require "sak.stage_checks"
 
 local checks = {}
-
-local available = {
-  rooms = { "semseg", "depth", "normals", "edge", "sal", "human_parts" },
-}
---- Folder of each task's labels in the NYUD layout.
-local label_folders = { semseg = "segmentation", depth = "depth", normals = "normals",
-  edge = "edge",
-  sal = "sal", human_parts = "human_parts" }
 
 local function list_of(v)
   return type(v) == "table" and v or {}
@@ -137,46 +130,6 @@ local function teachers(cx, config)
       end
       padding(cx, i, t)
       encoder(cx, steps, t)
-    end
-  end
-end
-
-local function data(cx, steps, d, tasks)
-  if type(d) ~= "table" then
-    return
-  end
-  local function at(key)
-    local result = table.move(steps, 1, #steps, 1, {})
-    result[#result + 1] = key
-    return result
-  end
-  local present = available[d.kind]
-  if d.kind == "folder" and d.root and cx.files then
-    if host.exists(d.root) ~= "folder" then
-      return cx.problem(at "root", ("%s: no such folder"):format(d.root))
-    end
-    for _, split in ipairs { "train", "val" } do
-      local path = ("%s/gt_sets/%s.txt"):format(d.root, d[split] or split)
-      if not host.exists(path) then
-        cx.problem(at(split), ("%s: no such list of images"):format(path))
-      end
-    end
-    present = {}
-    for task, folder in pairs(label_folders) do
-      if host.exists(d.root .. "/" .. folder) then present[#present + 1] = task end
-    end
-    table.sort(present)
-  end
-  if not present then
-    return
-  end
-  for i, task in ipairs(list_of(tasks)) do
-    local found = false
-    for _, name in ipairs(present) do found = found or name == task end
-    if task and not found then
-      cx.problem(steps[1] == "data" and { "student", "tasks", i } or steps,
-        ("%s has no labels for '%s'"):format(d.root or d.kind, task),
-        "it has: " .. table.concat(present, ", "))
     end
   end
 end
@@ -309,7 +262,7 @@ local function stages(cx, config)
       known(cx, { "stages", i, "weights" }, stage.weights, tasks, "task")
       known(cx, { "stages", i, "losses" }, stage.losses, tasks, "task")
       local needed = stage_checks.labelled[stage.kind] and tasks or {}
-      data(cx, { "stages", i, "data" }, stage.data, needed)
+      data_checks.data(cx, { "stages", i, "data" }, stage.data, needed)
     end
   end
   stage_checks.all(cx, config)
@@ -365,7 +318,7 @@ end
 function checks.experiment(cx, config)
   teachers(cx, config)
   student(cx, config)
-  data(cx, { "data" }, config.data, list_of(config.student).tasks)
+  data_checks.data(cx, { "data" }, config.data, list_of(config.student).tasks)
   stage_checks.patches(cx, { "data", "size" }, list_of(config.data).size, list_of(config.student).stem)
   stages(cx, config)
   model(cx, config)

@@ -6,17 +6,54 @@ local dataset = {}
 
 local VAL_OFFSET = 1000000 -- rooms: validation scenes never meet training scenes
 
+local axis_of = { x = 1, y = 2, z = 3 }
+
+--- A task's labels as core.folder takes them.
+local function label_files(t)
+  local names = type(t.classes) == "table" and t.classes or nil
+  local axis
+  for channel, letter in ipairs(t.axes or {}) do
+    axis = axis or {}
+    axis[axis_of[letter:sub(-1)]] = #letter == 2 and -channel or channel
+  end
+  return { dir = t.dir, suffix = t.suffix, classes = names and #names or t.classes, names = names,
+    colours = t.colours, offset = t.offset, ignore = t.ignore, scale = t.scale, axis = axis, threshold = t.threshold }
+end
+
+--- The layout of a resolved folder: a published one's name, or a table.
+local function layout_of(d)
+  if d.kind ~= "folder" then return d.kind end
+  if not d.tasks then return "nyud" end
+  local layout = { image = d.image }
+  for task, t in pairs(d.tasks) do layout[task] = label_files(t) end
+  return layout
+end
+
+--- One side of a folder: a list's name, or a share of all images; shares follow one another.
+local function folder_part(d, side)
+  local o = { root = d.root, layout = layout_of(d) }
+  local which = d[side]
+  if type(which) == "number" then
+    o.from = side == "val" and d.train or 0
+    o.to = math.min(1, o.from + which)
+  else
+    o.list = which
+  end
+  return core.folder(o)
+end
+
 ---@param d table  resolved data
----@return {train: userdata, val: userdata, info: table, size: integer[]}
+---@return {train: userdata, val: userdata?, info: table, size: integer[]}
 function dataset.open(d)
+  local train, val
   if d.kind == "rooms" then
     local function part(first, count)
       return core.rooms { seed = d.seed, first = first, count = count, H = d.size[1], W = d.size[2] }
     end
-    local train = part(0, d.train)
-    return { train = train, val = part(VAL_OFFSET, d.val), info = train:info(), size = d.size }
+    train, val = part(0, d.train), part(VAL_OFFSET, d.val)
+  else
+    train, val = folder_part(d, "train"), d.val and folder_part(d, "val")
   end
-  local train, val = core.folder(d.root, d.train), core.folder(d.root, d.val)
   local info = train:info()
   info.classes = d.classes or info.classes
   info.parts = d.parts or info.parts

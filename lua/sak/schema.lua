@@ -231,16 +231,52 @@ data "rooms" { doc = "Built-in procedural indoor scenes with exact labels for al
   { "size", size, "image size in pixels", default = { 64, 96 } },
   { "seed", int { min = 0 }, "which rooms; independent of the run's seed", default = 0 },
   data_fields }
-data "folder" { doc = "A folder in the NYUD layout: images/, segmentation/, depth/, …, gt_sets/.",
+
+local colour = list(int { min = 0, max = 255 }, { min = 3, max = 3 })
+local image_files = family("image_files", { doc = "where images lie", single = true })
+image_files "image_files" { doc = "The pictures of a folder dataset: <root>/<dir>/<id><suffix>.",
+  { "dir", text {}, "folder below the root; \"\" is the root itself", default = "images" },
+  { "suffix", text {}, "end of the file names; any of .png, .jpg, .jpeg if not given" } }
+local label_files = family("label_files", { doc = "where labels lie and how they are stored", single = true })
+label_files "label_files" { doc = "One task's labels in a folder dataset: <root>/<dir>/<id><suffix>.",
+  { "dir", text {}, "folder below the root", required = true },
+  { "suffix", text {}, "end of the file names", default = ".png" },
+  { "classes", either(int { min = 2, max = 255 }, list(text {}, { min = 2, max = 255 })),
+    "semseg, human_parts: how many classes, or their names in order" },
+  { "colours", list(colour, { min = 2, max = 255 }),
+    "semseg, human_parts: each class's {red, green, blue}; stored values if not given" },
+  { "offset", int { min = 0, max = 254 }, "semseg, human_parts: stored value of the first class; lower ones are unlabelled" },
+  { "ignore", either(int { min = 0, max = 255 }, colour),
+    "semseg, human_parts: stored value or colour that is unlabelled, as 255 always is" },
+  { "scale", number { above = 0 }, "depth: metres per stored unit (.npy, or PNG of 8 or 16 bits)" },
+  { "axes", list(choice { "x", "-x", "y", "-y", "z", "-z" }, { min = 3, max = 3 }),
+    "normals: what the three channels hold; x right, y up, z towards the camera if not given" },
+  { "threshold", int { min = 1, max = 255 }, "edge, sal: grey level from which on a pixel counts; 128 if not given" } }
+
+local list_or_share = either(text {}, number { above = 0, max = 1 })
+local depth_max = { "depth_max", number { above = 0 }, "depths beyond it (metres) are not scored", default = 80 }
+local student_size = { "size", size, "image size the student sees", required = true }
+data "folder" { doc = "A folder with images and labels: in the NYUD layout (images/, segmentation/, depth/, …, gt_sets/), or as 'image' and 'tasks' say.",
   { "root", text {}, "the folder", required = true },
-  { "train", text {}, "list of training images in gt_sets/", default = "train" },
-  { "val", text {}, "list of validation images in gt_sets/", default = "val" },
-  { "size", size, "image size the student sees", required = true },
+  { "train", list_or_share,
+    "training images: a list in gt_sets/, a list file below the root (ending in .txt), or a share of all images", default = "train" },
+  { "val", list_or_share, "validation images, likewise; a share follows the training share", default = "val" },
+  student_size,
+  { "image", spec "image_files", "where the images are, if 'tasks' says where labels are" },
+  { "tasks", map(spec "label_files", schema.tasks), "where each task's labels are; the NYUD layout if not given" },
   { "classes", int { min = 2 },
     "semseg classes; counted from the folder's classes.txt if not given" },
   { "parts", int { min = 2 }, "human-part classes, background included" },
-  { "depth_max", number { above = 0 }, "depths beyond it (metres) are not scored", default = 80 },
+  depth_max, data_fields }
+data "pascal" { doc = "PASCAL-Context in the layout of the published multi-task package: JPEGImages/, semseg/, human_parts/, …, ImageSets/Context/.",
+  { "root", text {}, "the folder", required = true },
+  { "train", text {}, "list of training images in ImageSets/Context/", default = "train" },
+  { "val", text {}, "list of validation images in ImageSets/Context/", default = "val" },
+  { "size", size, "image size the student sees", default = { 512, 512 } },
   data_fields }
+data "images" { doc = "Images without labels, for stage 1: all pictures in a folder and the folders in it.",
+  { "root", text {}, "the folder", required = true },
+  student_size, data_fields }
 
 -- Student -----------------------------------------------------------------------------------------
 

@@ -387,3 +387,26 @@ test("missing files and labels of real data are found before anything runs", fun
   assert(not text:find("no labels for 'depth'", 1, true))
   os.execute("rm -r " .. root)
 end)
+
+test("a folder's own layout is checked task by task", function()
+  local function own(tasks, more)
+    return ("sak.data.folder { root = 'x', size = 32, tasks = { %s } %s }"):format(tasks, more or "")
+  end
+  local function refuses(data, ...)
+    local text = refused(small { data = data })
+    for _, part in ipairs { ... } do contains(text, part) end
+  end
+  refuses(own "semseg = { dir = 'm', scale = 2, classes = 3 }", "'scale' says nothing about semseg",
+    "semseg has: dir, suffix, classes, colours, offset, ignore")
+  refuses(own "semseg = { dir = 'm' }", "tasks.semseg needs 'classes'")
+  refuses(own "semseg = { dir = 'm', classes = 3, colours = { { 0, 0, 0 }, { 1, 1, 1 } } }", "2 colours for 3 classes")
+  refuses(own "semseg = { dir = 'm', classes = 3, ignore = { 0, 0, 0 } }", "labels stored as values are ignored by value")
+  refuses(own "normals = { dir = 'n', axes = { 'x', '-x', 'z' } }", "axes holds x twice")
+  refuses(own "semsg = { dir = 'm' }", "unknown name 'semsg'", "did you mean 'semseg'?")
+  refuses(own("depth = { dir = 'd' }", ", train = 0.9, val = 0.2"), "are more than all images")
+  refuses(own("depth = { dir = 'd' }", ", train = 0.9"), "train and val are both lists or both shares")
+  refuses("sak.data.folder { root = 'x', size = 32, image = { dir = 'i' } }", "'image' goes with 'tasks'")
+  loads(small { data = own("depth = { dir = 'd', scale = 0.001 }", ", train = 0.9, val = 0.1") })
+  loads(small { data = "sak.data.pascal { root = 'x', size = 32 }", student = "sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 }, tasks = { 'semseg' } }", })
+  refuses("sak.data.images { root = 'x', size = 32 }", "x has no labels for 'depth'", "it has images alone")
+end)
