@@ -21,7 +21,7 @@ holds() { [ "$(ask "($1)" | sort -u)" = 1 ] || fail "not so: $1: $(ask "$(get ca
 holds "$(get min_s) > 0 and $(get min_s) <= $(get step_s) and $(get step_s) <= $(get max_s) and $(get steps) = 3"
 holds "abs($(get gflops) * $(get step_s) / $(get gflop) - 1) < 1e-3"
 holds "abs($(get gflops) / $(get peak_gflops) - $(get fraction_of_peak)) < 1e-3"
-holds "$(get peak_rss_mb) between 4 and 400 and $(get planned_mb) < $(get peak_rss_mb)"
+holds "$(get peak_rss_mb) between 4 and 4000 and $(get planned_mb) < $(get peak_rss_mb)"
 holds "(select sum(f.value ->> 'share') between 0.95 and 1.05 from json_each(c.value, '\$.families') f)"
 holds "(select count(*) = 3 from json_each(c.value, '\$.families') f \
 where f.value ->> 'family' in ('linear', 'attention', 'optimiser'))"
@@ -44,7 +44,7 @@ small=$(ask "$(get peak_rss_mb)")
 "$sak" bench tiny_stage1 tiny_stage1 --json --steps 1 --set 'student.stem.width=512' > "$tmp/json"
 large=$(ask "min($(get peak_rss_mb))")
 "$sak" bench tiny_stage1 --json --steps 1 --set 'student.stem.width=32' > "$tmp/json"
-awk "BEGIN { exit !($large > 2 * $small) }" || fail "peak memory: width 512 $large MB, width 32 $small MB"
+awk "BEGIN { exit !($large > 50 + $small) }" || fail "peak memory: width 512 $large MB, width 32 $small MB"
 
 # for people
 "$sak" bench tiny_stage2 --steps 1 --profile > "$tmp/text"
