@@ -375,12 +375,12 @@ static void a_contact_sheet_of_rooms_is_a_png_of_the_expected_size(void **state)
     sak_error err = {0};
     sak_dataset d;
     assert_int_equal(sak_rooms_open(&d, 1, 0, 5, 16, 24, &err), SAK_OK);
-    assert_int_equal(sak_sheet_samples(&d, 3, 2, path, &err), SAK_OK);
+    assert_int_equal(sak_sheet_samples(&d, &(sak_sheet_rows){.first = 3, .stride = 1, .rows = 2}, path, &err), SAK_OK);
     int h, w;
     assert_int_equal(sak_image_size(path, &h, &w, &err), SAK_OK);
     assert_int_equal(h, 2 * (8 * 16 + 12)); /* enlarged 8 times; 10 of text and 2 of gap */
     assert_int_equal(w, 8 * (8 * 24 + 2));  /* eight modalities */
-    assert_int_equal(sak_sheet_samples(&d, 4, 2, path, &err), SAK_EINVAL);
+    assert_int_equal(sak_sheet_samples(&d, &(sak_sheet_rows){.first = 4, .stride = 1, .rows = 2}, path, &err), SAK_EINVAL);
     sak_dataset_close(&d);
 }
 

@@ -21,6 +21,9 @@ typedef struct sak_job {
     bool tty;                    /* stderr is a terminal: live progress line */
     const char *out;             /* -o FILE or folder, NULL = default */
     int stage;                   /* 0 = not given */
+    const char *split;           /* of data; NULL = not given */
+    int limit;                   /* -1 = not given */
+    bool augment;
     const char *dtype;           /* NULL = not given */
     int argc;
     char **argv;                 /* the command line as typed, for provenance */

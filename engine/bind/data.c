@@ -123,6 +123,23 @@ static void read_fields(lua_State *L, lloader *ll)
     lua_pop(L, 2);
 }
 
+sak_augment sak_to_augment(lua_State *L, int i, const sak_dataset *d)
+{
+    return (sak_augment){.H = (int)sak_opt_number(L, i, "H", d->H),
+                         .W = (int)sak_opt_number(L, i, "W", d->W),
+                         .train = sak_opt_bool(L, i, "train", false),
+                         .scale_lo = sak_opt_number(L, i, "scale_lo", 1),
+                         .scale_hi = sak_opt_number(L, i, "scale_hi", 1),
+                         .random_crop = sak_opt_bool(L, i, "random_crop", false),
+                         .max_class = sak_opt_number(L, i, "max_class", 0.75),
+                         .resized_crop_lo = sak_opt_number(L, i, "resized_crop_lo", 0),
+                         .resized_crop_hi = sak_opt_number(L, i, "resized_crop_hi", 0),
+                         .flip = sak_opt_number(L, i, "flip", 0),
+                         .photometric = sak_opt_bool(L, i, "photometric", false),
+                         .greyscale = sak_opt_bool(L, i, "greyscale", false),
+                         .depth_max = sak_opt_number(L, i, "depth_max", 0)};
+}
+
 /* core.loader(dataset, {fields = {…}, batch =, …}): the options of sak_loader_spec / sak_augment. */
 static int new_loader(lua_State *L)
 {
@@ -140,19 +157,7 @@ static int new_loader(lua_State *L)
         .prompts = (int)sak_opt_number(L, 2, "prompts", 0),
         .prompt_patch = (int)sak_opt_number(L, 2, "prompt_patch", 8),
         .mask_stride = (int)sak_opt_number(L, 2, "mask_stride", 4),
-        .augment = {.H = (int)sak_opt_number(L, 2, "H", d->H),
-                    .W = (int)sak_opt_number(L, 2, "W", d->W),
-                    .train = sak_opt_bool(L, 2, "train", false),
-                    .scale_lo = sak_opt_number(L, 2, "scale_lo", 1),
-                    .scale_hi = sak_opt_number(L, 2, "scale_hi", 1),
-                    .random_crop = sak_opt_bool(L, 2, "random_crop", false),
-                    .max_class = sak_opt_number(L, 2, "max_class", 0.75),
-                    .resized_crop_lo = sak_opt_number(L, 2, "resized_crop_lo", 0),
-                    .resized_crop_hi = sak_opt_number(L, 2, "resized_crop_hi", 0),
-                    .flip = sak_opt_number(L, 2, "flip", 0),
-                    .photometric = sak_opt_bool(L, 2, "photometric", false),
-                    .greyscale = sak_opt_bool(L, 2, "greyscale", false),
-                    .depth_max = sak_opt_number(L, 2, "depth_max", 0)},
+        .augment = sak_to_augment(L, 2, d),
     };
     lloader *ll = lua_newuserdatauv(L, sizeof *ll, 1);
     *ll = (lloader){0};
@@ -232,7 +237,12 @@ static int l_stats(lua_State *L)
 
 void sak_open_data(lua_State *L)
 {
-    static const luaL_Reg dataset[] = {{"info", d_info}, {"close", d_close}, {NULL, NULL}};
+    static const luaL_Reg dataset[] = {{"info", d_info},
+                                       {"inspect", sak_dataset_inspect},
+                                       {"oddities", sak_dataset_oddities},
+                                       {"sheet", sak_dataset_sheet},
+                                       {"close", d_close},
+                                       {NULL, NULL}};
     static const luaL_Reg loader[] = {{"next", l_next},   {"shape", l_shape}, {"batches", l_batches},
                                       {"seek", l_seek},   {"stats", l_stats}, {"close", l_close},
                                       {NULL, NULL}};

@@ -134,6 +134,7 @@ int sak_open_folder_dataset(lua_State *L)
     lua_settop(L, 1);
     const char *root = sak_opt_text(L, 1, "root", "");
     const sak_split split = {.list = sak_opt_text(L, 1, "list", NULL),
+                             .unchecked = sak_opt_bool(L, 1, "unchecked", false),
                              .from = sak_opt_number(L, 1, "from", 0),
                              .to = sak_opt_number(L, 1, "to", 1)};
     lua_getfield(L, 1, "layout");

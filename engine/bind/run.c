@@ -98,7 +98,8 @@ static void push_job(lua_State *L, const sak_job *job)
     lua_setfield(L, -2, "argv");
     const struct {
         const char *key, *text;
-    } texts[] = {{"verb", job->verb}, {"db", job->db}, {"out", job->out}, {"dtype", job->dtype}};
+    } texts[] = {{"verb", job->verb}, {"db", job->db}, {"out", job->out}, {"dtype", job->dtype},
+                 {"split", job->split}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         lua_pushstring(L, texts[i].text);
         lua_setfield(L, -2, texts[i].key);
@@ -108,7 +109,7 @@ static void push_job(lua_State *L, const sak_job *job)
         bool on;
     } flags[] = {{"quiet", job->quiet}, {"json", job->json}, {"csv", job->csv}, {"tty", job->tty},
                  {"retry", job->retry}, {"fail_fast", job->fail_fast}, {"fresh", job->fresh},
-                 {"now", job->now}};
+                 {"now", job->now}, {"augment", job->augment}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         lua_pushboolean(L, flags[i].on);
         lua_setfield(L, -2, flags[i].key);
@@ -117,7 +118,8 @@ static void push_job(lua_State *L, const sak_job *job)
         const char *key;
         int n;
     } numbers[] = {{"threads", job->threads}, {"stage", job->stage},
-                   {"jobs", job->jobs}, {"seeds", job->seeds}};
+                   {"jobs", job->jobs}, {"seeds", job->seeds},
+                   {"limit", job->limit}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         lua_pushinteger(L, numbers[i].n);
         lua_setfield(L, -2, numbers[i].key);

@@ -146,18 +146,8 @@ static int sheet(lua_State *L)
     return st == SAK_OK ? 0 : sak_raise(L, &err);
 }
 
-/* core.contact_sheet(path, dataset, first, rows) */
-static int contact_sheet(lua_State *L)
-{
-    sak_error err;
-    SAK_CHECK(L, &err, sak_sheet_samples(sak_to_dataset(L, 2), luaL_checkinteger(L, 3),
-                                         (int)luaL_checkinteger(L, 4), luaL_checkstring(L, 1), &err));
-    return 0;
-}
-
 void sak_open_sheet(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"sheet", sheet}, {"contact_sheet", contact_sheet}, {NULL, NULL}};
-    luaL_setfuncs(L, functions, 0);
+    lua_pushcfunction(L, sheet);
+    lua_setfield(L, -2, "sheet");
 }

@@ -22,13 +22,14 @@ typedef struct sak_options {
     const char *gt, *protocol; /* of score */
     int64_t thresholds;
     double max_dist;
+    const char *split; /* of data */
     const char *cross; /* --cross; NULL when not given */
     const char *db, *out, *metric, *dtype, *precision, *retry;
     int64_t threads, stage, limit; /* limit: -1 when not given */
     int64_t steps, jobs, seeds;    /* 0 when not given */
     double timeout;                /* seconds; -1 when not given */
     double level;                  /* of intervals; 0 when not given */
-    bool json, csv, quiet, write, profile, help, version;
+    bool json, csv, quiet, write, profile, augment, help, version;
     bool fail_fast, keep_going, fresh, now; /* fresh: --new */
     uint64_t given; /* bit i: row i of sak_option_specs was given */
 } sak_options;

@@ -26,6 +26,9 @@ int sak_verb_lua(const sak_options *o)
         .out = o->out,
         .stage = (int)o->stage,
         .dtype = o->dtype,
+        .split = o->split,
+        .limit = (int)(o->limit > 1 << 30 ? 1 << 30 : o->limit),
+        .augment = o->augment,
         .argc = o->argc,
         .argv = o->argv,
     };

@@ -147,6 +147,21 @@ const sak_verb sak_verbs[] = {
      "both is a mistake.  scripts/dump_reference.py writes dumps of your own PyTorch models and\n"
      "describes the format.",
      sak_verb_verify},
+    {"data", "check|show DIR|SCRIPT", 2, 2, "split limit out augment set threads json quiet", false,
+     "is a data set whole, and does it look right?",
+     "check reads every sample: counts, sizes, class histograms, value ranges, and every file that is\n"
+     "missing, broken, or not of its image's size.  show draws samples, one row each.\n"
+     "\n"
+     "  sak data check ../shared/data/nyud-160\n"
+     "  sak data check experiments/nyud_two_teachers.lua --json\n"
+     "  sak data show ../shared/data/nyud-160 -n 8 -o sheet.png\n"
+     "  sak data show experiments/nyud_two_teachers.lua --augment\n"
+     "\n"
+     "A folder is taken as NYUD (gt_sets/), PASCAL-Context (JPEGImages/, ImageSets/Context/), or any\n"
+     "folder of pictures; a script says itself, and --augment then is that of its last stage.  -n\n"
+     "limits the samples per split (show: 8).  Normals: red is right, green up, blue towards the\n"
+     "camera.  Depth: yellow is near.  Dark violet is ignored.  Exit status 1 when something is wrong.",
+     sak_verb_lua},
     {"export", "RUN FILE", 2, 2, "db stage dtype json quiet", false,
      "take a run's student away as a safetensors file",
      "Writes the weights that a run left to FILE under the published names (backbone.vit.*,\n"

@@ -94,6 +94,11 @@ static sak_status folder_read(const sak_dataset *d, int64_t index, sak_sample *s
     return SAK_OK;
 }
 
+bool sak_is_folder(const sak_dataset *d)
+{
+    return d->read == folder_read;
+}
+
 /* ---- opening ---- */
 
 /* Adds a file's size and three of its blocks: enough to tell two versions of a data set apart
@@ -267,6 +272,8 @@ static sak_status open_folder(sak_dataset *d, const char *root, const sak_split 
     SAK_TRY(find_folders(d, f, err));
     SAK_TRY(sak_folder_list(d, f, split, err));
     SAK_TRY(sak_folder_names(d, f, err));
+    if (split->unchecked)
+        return SAK_OK;
     return survey(d, f, f->size && d->has == SAK_HAS_IMAGE, err);
 }
 

@@ -3,6 +3,8 @@
 #ifndef SAK_DATA_FOLDER_H
 #define SAK_DATA_FOLDER_H
 
+#include <stdbool.h>
+
 #include "base/alloc.h"
 #include "data/dataset.h"
 
@@ -45,6 +47,7 @@ typedef struct sak_layout {
 /* Which samples: those of a list, or a share of all images there are. */
 typedef struct sak_split {
     const char *list; /* "train" is <root>/<lists>/train.txt, "some/train.txt" is below the root */
+    bool unchecked;   /* opening looks at no file: what is broken shows when it is read; no identity */
     double from, to;  /* without a list: this part of all images, in a fixed random order */
 } sak_split;
 
@@ -52,6 +55,16 @@ typedef struct sak_split {
  * all there, image sizes, identity; of bare images only at names and sizes of files. */
 sak_status sak_folder_open_as(sak_dataset *d, const char *root, const sak_split *split,
                               const sak_layout *layout, sak_error *err);
+
+/* Names that are odd, though the files can be read; texts belong to the dataset. */
+typedef struct sak_oddities {
+    int64_t twice, case_twins, misnamed; /* ids listed again; that differ in case alone; pictures
+                                          * whose suffix names the other format */
+    const char *twin, *case_twin, *misnamed_image; /* the first of each, or NULL */
+} sak_oddities;
+/* Of a dataset opened as a folder. */
+sak_status sak_folder_oddities(const sak_dataset *d, sak_oddities *out, sak_error *err);
+bool sak_is_folder(const sak_dataset *d);
 
 /* images/<id>.png, segmentation/, depth/<id>.npy, normals/, edge/, sal/, human_parts/, gt_sets/. */
 extern const sak_layout sak_layout_nyud;

@@ -213,10 +213,35 @@ static void paint(const sak_sample *x, unsigned flag, uint8_t *rgb)
     }
 }
 
-static sak_status draw_row(const sak_dataset *d, int64_t index, sak_sheet *s, int row,
-                           sak_sample *x, sak_error *err)
+/* What the loss ignores is drawn as missing. */
+static void hide_ignored(sak_sample *x)
 {
-    SAK_TRY(d->read(d, index, x, err));
+    const int64_t n = (int64_t)x->H * x->W;
+    for (int64_t i = 0; x->depth && i < n; i++)
+        if (x->depth[i] == SAK_IGNORE)
+            x->depth[i] = 0;
+    for (int64_t i = 0; x->normals && i < 3 * n; i++)
+        if (x->normals[i] == SAK_IGNORE)
+            x->normals[i] = 0;
+}
+
+/* The sample of a row, in *view if it is augmented. */
+static sak_status get_row(const sak_dataset *d, const sak_sheet_rows *which, int64_t index,
+                          sak_sample *raw, sak_sample *view, const sak_sample **x, sak_error *err)
+{
+    SAK_TRY(d->read(d, index, raw, err));
+    *x = raw;
+    if (!which->augment)
+        return SAK_OK;
+    SAK_TRY(sak_augment_sample(which->augment, which->seed, 0, index, 0, raw, view, err));
+    hide_ignored(view);
+    *x = view;
+    return SAK_OK;
+}
+
+static sak_status draw_row(const sak_dataset *d, const sak_sample *x, sak_sheet *s, int row,
+                           sak_error *err)
+{
     uint8_t *rgb;
     SAK_TRY(sak_alloc((void **)&rgb, (size_t)x->H * (size_t)x->W, 3, err));
     for (int k = 0, col = 0; k < COLUMNS; k++) {
@@ -240,29 +265,35 @@ static sak_status draw_row(const sak_dataset *d, int64_t index, sak_sheet *s, in
     return SAK_OK;
 }
 
-sak_status sak_sheet_samples(const sak_dataset *d, int64_t first, int rows, const char *path,
+sak_status sak_sheet_samples(const sak_dataset *d, const sak_sheet_rows *which, const char *path,
                              sak_error *err)
 {
-    if (first < 0 || rows < 1 || first + rows > d->count)
+    const int64_t first = which->first, last = first + (which->rows - 1) * which->stride;
+    if (first < 0 || which->rows < 1 || which->stride < 1 || last >= d->count)
         return SAK_FAIL(err, SAK_EINVAL, "sheet: samples %lld … %lld of %lld", (long long)first,
-                        (long long)(first + rows - 1), (long long)d->count);
+                        (long long)last, (long long)d->count);
     int cols = 0;
     for (int k = 0; k < COLUMNS; k++)
         cols += (d->has & columns[k].flag) != 0;
     if (!cols)
         return SAK_FAIL(err, SAK_EINVAL, "sheet: %s has nothing to draw", d->name);
     /* Small pictures are enlarged by whole pixels to be looked at; mixed sizes share a 3:4 tile. */
-    const int zoom = d->H ? d->H < 120 ? 120 / d->H + (120 % d->H > 0) : 1 : 1;
+    const int H = which->augment ? which->augment->H : d->H, W = which->augment ? which->augment->W : d->W;
+    const int zoom = H ? H < 120 ? 120 / H + (120 % H > 0) : 1 : 1;
     sak_sheet s;
-    SAK_TRY(
-        sak_sheet_open(&s, rows, cols, d->H ? d->H * zoom : 192, d->W ? d->W * zoom : 256, err));
-    sak_sample x = {0};
+    SAK_TRY(sak_sheet_open(&s, which->rows, cols, H ? H * zoom : 192, W ? W * zoom : 256, err));
+    sak_sample raw = {0}, view = {0};
     sak_status st = SAK_OK;
-    for (int i = 0; i < rows && st == SAK_OK; i++)
-        st = draw_row(d, first + i, &s, i, &x, err);
+    for (int i = 0; i < which->rows && st == SAK_OK; i++) {
+        const sak_sample *x;
+        st = get_row(d, which, first + i * which->stride, &raw, &view, &x, err);
+        if (st == SAK_OK)
+            st = draw_row(d, x, &s, i, err);
+    }
     if (st == SAK_OK)
         st = sak_sheet_write(&s, path, err);
-    sak_sample_close(&x);
+    sak_sample_close(&raw);
+    sak_sample_close(&view);
     sak_sheet_close(&s);
     return st;
 }

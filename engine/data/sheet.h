@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "data/dataset.h"
+#include "data/loader.h"
 
 typedef struct sak_sheet {
     int rows, cols, tile_h, tile_w; /* tile size as drawn, captions excluded */
@@ -35,8 +35,15 @@ void sak_colour_normals(const float *xyz, int64_t n, uint8_t *rgb); /* (n + 1) /
  * are not positive and finite are black. */
 void sak_colour_depth(const float *depth, int64_t n, float near, float far, uint8_t *rgb);
 
-/* A contact sheet of a dataset: one row per sample from index `first`, one column per modality. */
-sak_status sak_sheet_samples(const sak_dataset *d, int64_t first, int rows, const char *path,
+/* A contact sheet of a dataset: one row per sample (first, first + stride, …), one column per
+ * modality.  With `augment` (may be NULL) as the loader would give them to a training step. */
+typedef struct sak_sheet_rows {
+    int64_t first, stride;
+    int rows;
+    const sak_augment *augment;
+    uint64_t seed;
+} sak_sheet_rows;
+sak_status sak_sheet_samples(const sak_dataset *d, const sak_sheet_rows *which, const char *path,
                              sak_error *err);
 
 #endif

@@ -29,10 +29,17 @@ local function layout_of(d)
   return layout
 end
 
---- One side of a folder: a list's name, or a share of all images; shares follow one another.
-local function folder_part(d, side)
-  local o = { root = d.root, layout = layout_of(d) }
+--- One side of the data: a list's samples, or a share of all images; shares follow one another.
+---@param d table  resolved data
+---@param side "train"|"val"
+---@param unchecked? boolean  look at no file yet
+---@return userdata
+function dataset.side(d, side, unchecked)
   local which = d[side]
+  if d.kind == "rooms" then
+    return core.rooms { seed = d.seed, first = side == "val" and VAL_OFFSET or 0, count = which, H = d.size[1], W = d.size[2] }
+  end
+  local o = { root = d.root, layout = layout_of(d), unchecked = unchecked }
   if type(which) == "number" then
     o.from = side == "val" and d.train or 0
     o.to = math.min(1, o.from + which)
@@ -45,36 +52,36 @@ end
 ---@param d table  resolved data
 ---@return {train: userdata, val: userdata?, info: table, size: integer[]}
 function dataset.open(d)
-  local train, val
-  if d.kind == "rooms" then
-    local function part(first, count)
-      return core.rooms { seed = d.seed, first = first, count = count, H = d.size[1], W = d.size[2] }
-    end
-    train, val = part(0, d.train), part(VAL_OFFSET, d.val)
-  else
-    train, val = folder_part(d, "train"), d.val and folder_part(d, "val")
-  end
+  local train, val = dataset.side(d, "train"), d.val and dataset.side(d, "val")
   local info = train:info()
   info.classes = d.classes or info.classes
   info.parts = d.parts or info.parts
   return { train = train, val = val, info = info, size = d.size }
 end
 
---- Options of the loader for training images.
+--- A stage's augmentation as the loader takes it, for images of `size` pixels.
+---@param stage {augment: table|false|nil}
+---@param size integer[]
+---@param depth_max? number
+function dataset.augment_options(stage, size, depth_max)
+  local a = stage.augment or {}
+  return { train = stage.augment ~= false, H = size[1], W = size[2], flip = a.flip or 0,
+    scale_lo = a.scale and a.scale[1] or 1, scale_hi = a.scale and a.scale[2] or 1,
+    random_crop = a.crop or false, max_class = a.max_class,
+    resized_crop_lo = a.resized_crop and a.resized_crop[1] or 0,
+    resized_crop_hi = a.resized_crop and a.resized_crop[2] or 0,
+    photometric = a.photometric or false, depth_max = depth_max }
+end
+
+--- Loader of training images.
 ---@param d table resolved data
 ---@param stage table resolved stage
 ---@param seed integer
 function dataset.train_loader(data, d, stage, fields, seed, more)
   local a = stage.augment or {}
-  local size = a.size or stage.size or data.size
-  local o = { fields = fields, batch = stage.batch, seed = seed, shuffle = true, train = stage.augment ~= false,
-    H = size[1], W = size[2], flip = a.flip or 0,
-    scale_lo = a.scale and a.scale[1] or 1, scale_hi = a.scale and a.scale[2] or 1,
-    random_crop = a.crop or false, max_class = a.max_class,
-    resized_crop_lo = a.resized_crop and a.resized_crop[1] or 0,
-    resized_crop_hi = a.resized_crop and a.resized_crop[2] or 0,
-    photometric = a.photometric or false, depth_max = d.depth_max, threads = 1, cache_bytes = 2 ^ 31,
-    limit = math.max(stage.batch, math.floor(data.info.count * (d.fraction or 1) + 0.5)) }
+  local o = dataset.augment_options(stage, a.size or stage.size or data.size, d.depth_max)
+  o.fields, o.batch, o.seed, o.shuffle, o.threads, o.cache_bytes = fields, stage.batch, seed, true, 1, 2 ^ 31
+  o.limit = math.max(stage.batch, math.floor(data.info.count * (d.fraction or 1) + 0.5))
   for k, v in pairs(more or {}) do o[k] = v end
   return core.loader(data.train, o)
 end

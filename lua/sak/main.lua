@@ -5,7 +5,7 @@ local main = {}
 local modules = {
   run = "sak.run", check = "sak.check", verify = "sak.verify", export = "sak.export", sweep = "sak.sweep",
   trial = "sak.trial", resume = { "sak.sweep", "resume" }, retry = { "sak.sweep", "retry" },
-  stop = { "sak.sweep", "stop" }, bench = "sak.bench",
+  stop = { "sak.sweep", "stop" }, bench = "sak.bench", data = "sak.data_verb",
 }
 
 --- Exit status of an error: 2 when the input was wrong, 1 when something failed. A message that

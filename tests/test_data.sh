@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# `sak data check` and `sak data show` on a small folder that is whole, and on one where everything
+# is wrong that can be.  $1: the program.
+set -euo pipefail
+sak=$(realpath "$1")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+has() { grep -qF -- "$2" <<<"$1" || fail "no '$2' in: $1"; }
+png() { base64 -d >"$1"; }
+image() { png "$1" <<<"iVBORw0KGgoAAAANSUhEUgAAAAQAAAACCAIAAADwyuo0AAAAEUlEQVR42mP4z8AARwxI7P8AZ7IH+VvXfJEAAAAASUVORK5CYII="; }   # 4 x 2: a red row, a blue row
+labels() { png "$1" <<<"iVBORw0KGgoAAAANSUhEUgAAAAQAAAACCAAAAABawyK/AAAAEElEQVR42mNgYGRkYmACAgAAOQANwmsppgAAAABJRU5ErkJggg=="; }  # 0 1 1 2 / 2 2 2 2
+narrow() { png "$1" <<<"iVBORw0KGgoAAAANSUhEUgAAAAIAAAAECAAAAACBhLHlAAAADUlEQVR42mP4z8AAQwAZ8gP9OUKRbwAAAABJRU5ErkJggg=="; }  # 2 x 4
+
+mkdir -p set/{images,segmentation,edge,gt_sets}
+for id in a b; do
+    image set/images/$id.png
+    labels set/segmentation/$id.png
+    labels set/edge/$id.png
+done
+printf '1 floor\n2 wall\n3 sky\n' >set/classes.txt
+printf 'a\nb\n' >set/gt_sets/train.txt
+printf 'b\n' >set/gt_sets/val.txt
+
+text=$("$sak" data check set -q)
+has "$text" "train: 2 samples, 2 read, 0 problems"
+has "$text" "2 x 4 pixels, mean 0.500 0.000 0.500, std 0.500 0.000 0.500"
+has "$text" "3 classes, 12.5% unlabelled: wall 71.4%, floor 28.6%"
+has "$text" "semseg: 1 of 3 classes never occur"
+has "$text" "edge: not one pixel is set; masks of 0 and 1 need threshold = 1"
+has "$text" "val: 1 samples, 1 read, 0 problems"
+json=$("$sak" data check set --json --split val -q)
+has "$json" '"layout":"nyud"'
+has "$json" '"problems":0'
+
+# every file that is broken is named, and the rest is still read
+printf 'a\nA\nb\nc\nd\ne\nf\nb\n' >set/gt_sets/train.txt
+for id in A c d e f; do
+    image set/images/$id.png
+    labels set/segmentation/$id.png
+    labels set/edge/$id.png
+done
+narrow set/edge/c.png
+rm set/segmentation/d.png
+: >set/images/e.png
+head -c 50 set/images/a.png >set/images/f.png
+code=0
+text=$("$sak" data check set -q --split train) || code=$?
+[ "$code" -eq 1 ] || fail "a broken set exits with $code"
+has "$text" "train: 8 samples, 4 read, 4 problems"
+has "$text" "edge/c.png: is 4 x 2, but its image is 2 x 4"
+has "$text" "segmentation/d.png: No such file"
+has "$text" "images/e.png: the file is empty"
+has "$text" "images/f.png: invalid PNG: the file ends too early (truncated)"
+has "$text" "1 ids are listed twice, 'b' first"
+has "$text" "1 ids differ from another in case alone ('a')"
+
+# pictures without labels, one of them misnamed
+text=$("$sak" data check set/images --json -q) && fail "broken pictures exit with 0"
+has "$text" '"layout":"images"'
+"$sak" data show set --split val -o sheet.png >/dev/null
+[ "$(head -c 4 sheet.png | tail -c 3)" = PNG ] || fail "no sheet"
+"$sak" data show set --split val --augment -o augmented.png -n 1 >/dev/null
+cmp -s sheet.png augmented.png && fail "--augment changes nothing"
+
+# a script's own layout
+cat >own.lua <<'S'
+local sak = require "sak"
+return sak.experiment "own" {
+  data = sak.data.folder { root = "set", size = { 16, 16 }, train = "gt_sets/val.txt", val = "gt_sets/val.txt",
+    tasks = { semseg = { dir = "segmentation", classes = { "floor", "wall", "sky" } }, edge = { dir = "edge", threshold = 2 } } },
+  student = sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 }, tasks = { "semseg", "edge" } },
+  model = "multi_task", stages = { sak.multitask { epochs = 1 } },
+}
+S
+text=$("$sak" data check own.lua -q)
+has "$text" "3 classes, 0% unlabelled: sky 62.5%, wall 25%, floor 12.5%"
+has "$text" "62.5% of pixels"
+"$sak" data show own.lua --augment -o own.png >/dev/null
+code=0
+"$sak" data look set 2>err.txt || code=$?
+[ "$code" -eq 2 ] || fail "an unknown command exits with $code"
+grep -q "it has check and show" err.txt || fail "$(cat err.txt)"
+echo ok
