@@ -1,4 +1,4 @@
-/* Which nodes of a block are computed again for backward. */
+/* Which nodes are computed again for backward: those of a block, or single ones that cost little. */
 #include "graph/checkpoint.h"
 
 #include <stdlib.h>
@@ -47,4 +47,56 @@ sak_status sak_graph_mark_recomputed(sak_graph *g, sak_error *err)
     }
     free(seen);
     return SAK_OK;
+}
+
+/* Roots whose value backward reads. */
+static bool *kept(const sak_graph *g)
+{
+    bool *kept = calloc((size_t)g->n + 1, sizeof *kept);
+    for (int i = 0; kept && i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        const bool reads = node->kind == SAK_NODE_OP && node->live && node->needs_grad &&
+                           !node->s.op->view;
+        for (int k = 0; reads && k < node->s.n_in; k++)
+            if (node->s.op->keep >> k & 1)
+                kept[g->node[node->in[k]]->root] = true;
+    }
+    return kept;
+}
+
+/* Its own backward call, which comes after its readers', keeps all it is computed from. */
+static bool can_come_again(const sak_graph *g, int i)
+{
+    const sak_node *node = g->node[i];
+    if (node->kind != SAK_NODE_OP || !node->live || !node->needs_grad || !node->s.op->cheap)
+        return false;
+    for (int k = 0; k < node->s.n_in; k++) {
+        const sak_node *in = g->node[g->node[node->in[k]]->root];
+        if (in->recomputed || (in->kind == SAK_NODE_OP && !(node->s.op->keep >> k & 1)))
+            return false;
+    }
+    return true;
+}
+
+/* An output may be a view of the node. */
+static bool *read_by_people(const sak_graph *g)
+{
+    bool *is = calloc((size_t)g->n + 1, sizeof *is);
+    for (int i = 0; is && i < g->n; i++)
+        if (g->node[i]->output || i == g->loss)
+            is[g->node[i]->root] = true;
+    return is;
+}
+
+sak_status sak_graph_mark_cheap(sak_graph *g, sak_error *err)
+{
+    bool *wanted = kept(g), *out = read_by_people(g);
+    for (int t = 0; wanted && out && t < g->n; t++) { /* inputs before what reads them */
+        const int i = g->order[t];
+        g->node[i]->recomputed = wanted[i] && !out[i] && can_come_again(g, i);
+    }
+    const bool enough = wanted && out;
+    free(wanted);
+    free(out);
+    return enough ? SAK_OK : SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
 }

@@ -9,4 +9,8 @@
  * backward reads, or needs for such a value, and that nothing outside the block reads. */
 sak_status sak_graph_mark_recomputed(sak_graph *g, sak_error *err);
 
+/* Without checkpointing: sets `recomputed` of the results that cost little (the row's `cheap`) and that
+ * backward can have again from inputs it keeps anyway, so that only one of the two is kept. */
+sak_status sak_graph_mark_cheap(sak_graph *g, sak_error *err);
+
 #endif

@@ -52,6 +52,8 @@ static void resolve_backward(sak_graph *g, sak_call *call, bool *written)
         const sak_node *in = g->node[node->in[k]];
         if (!in->needs_grad || (op->no_grad >> k & 1))
             continue;
+        if (op->passes >> k & 1 && in->grad_root == node->grad_root)
+            continue; /* the same memory: nothing to do */
         call->c.dx[k] = grad_of(g, node->in[k]);
         call->c.acc[k] = written[in->grad_root];
         written[in->grad_root] = true;

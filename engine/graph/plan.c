@@ -10,6 +10,7 @@
 #include "graph/checkpoint.h"
 #include "graph/mark.h"
 #include "graph/rewrite.h"
+#include "graph/share.h"
 
 enum { ALIGN_COUNT = SAK_ALIGN / 4 };
 
@@ -25,7 +26,7 @@ typedef struct times {
     int forward, again, backward;
     int value_to;  /* roots: last reader of the value … */
     int again_to;  /* … and of the recomputed one */
-    int grad_from; /* gradient roots: first writer */
+    int grad_from, grad_to; /* gradient roots: first writer, last reader */
     int contributions; /* how many backward calls write its gradient */
 } times;
 
@@ -68,13 +69,26 @@ static int add_call(sak_graph *g, sak_call call)
     return g->n_calls++;
 }
 
+static void add_again(plan *p, int i)
+{
+    p->of[i].again = add_call(p->g, (sak_call){.node = i, .again = true, .copy_to = -1});
+}
+
 static void add_recomputing_calls(plan *p, int block)
 {
-    sak_graph *g = p->g;
-    for (int t = 0; t < g->n; t++) {
-        const int i = g->order[t];
-        if (g->node[i]->recomputed && g->node[i]->block == block)
-            p->of[i].again = add_call(g, (sak_call){.node = i, .again = true, .copy_to = -1});
+    const sak_graph *g = p->g;
+    for (int t = 0; t < g->n; t++)
+        if (g->node[g->order[t]]->recomputed && g->node[g->order[t]]->block == block)
+            add_again(p, g->order[t]);
+}
+
+/* What is recomputed by itself, just before the first backward call that reads it. */
+static void add_cheap_calls(plan *p, const sak_node *reader)
+{
+    for (int k = 0; k < reader->s.n_in; k++) {
+        const int root = p->g->node[reader->in[k]]->root;
+        if ((reader->s.op->keep >> k & 1) && p->g->node[root]->recomputed && p->of[root].again < 0)
+            add_again(p, root);
     }
 }
 
@@ -101,8 +115,10 @@ static sak_status list_calls(plan *p, sak_error *err)
             continue;
         if (node->s.op->view && node->grad_root != i)
             continue;
-        if (!done[node->block] && node->block > 0)
+        if (g->checkpoint && !done[node->block] && node->block > 0)
             add_recomputing_calls(p, node->block);
+        else if (!g->checkpoint)
+            add_cheap_calls(p, node);
         done[node->block] = true;
         p->of[i].backward = add_call(g, (sak_call){.node = i, .backward = true,
                                                    .copy_to = node->s.op->view ? node->in[0] : -1});
@@ -156,6 +172,8 @@ static void lifetimes(plan *p)
         p->of[g->node[g->loss]->grad_root].grad_from = g->first_backward;
     for (int c = g->first_backward; c < g->n_calls; c++) {
         const sak_node *node = g->node[g->call[c].node];
+        if (g->call[c].backward)
+            p->of[node->grad_root].grad_to = c;
         for (int k = 0; g->call[c].backward && k < node->s.n_in; k++) {
             int *from = &p->of[g->node[node->in[k]]->grad_root].grad_from;
             if (sak_graph_wants(g, node, k) && *from < 0)
@@ -172,7 +190,6 @@ static void push(plan *p, int64_t count, int64_t from, int64_t to, int64_t *at)
     p->n_items++;
 }
 
-/* The gradient of a shared root is read by its own backward call, the last of the group. */
 static void list_items(plan *p)
 {
     sak_graph *g = p->g;
@@ -191,7 +208,7 @@ static void list_items(plan *p)
             push(p, node->s.op->save(&node->s), from, t->backward < 0 ? from : t->backward,
                  &node->save_at);
         if (node->needs_grad && node->grad_root == i)
-            push(p, count, t->grad_from < 0 ? t->backward : t->grad_from, t->backward,
+            push(p, count, t->grad_from < 0 ? t->backward : t->grad_from, t->grad_to,
                  &node->grad_at);
     }
 }
@@ -279,8 +296,7 @@ sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err)
         SAK_TRY(sak_graph_rewrite(g, &rewritten, err));
     if (rewritten > 0)
         SAK_TRY(sak_graph_mark(g, err));
-    if (g->checkpoint)
-        SAK_TRY(sak_graph_mark_recomputed(g, err));
+    SAK_TRY(g->checkpoint ? sak_graph_mark_recomputed(g, err) : sak_graph_mark_cheap(g, err));
     g->closed = true;
     if (loss >= 0 && !g->node[loss]->needs_grad)
         return SAK_FAIL(err, SAK_EINVAL, "no trainable parameter reaches the loss");
@@ -291,11 +307,13 @@ sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err)
     sak_status st = p.of && p.items ? SAK_OK
                                     : SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
     for (size_t i = 0; st == SAK_OK && i < n; i++)
-        p.of[i] = (times){-1, -1, -1, -1, -1, -1, 0};
+        p.of[i] = (times){-1, -1, -1, -1, -1, -1, -1, 0};
     if (st == SAK_OK) {
         share_gradients(&p);
         st = list_calls(&p, err);
     }
+    if (st == SAK_OK)
+        st = sak_graph_share_gradients(g, err);
     if (st == SAK_OK) {
         lifetimes(&p);
         list_items(&p);

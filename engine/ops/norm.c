@@ -567,6 +567,7 @@ const sak_op sak_ops_norm[] = {
      .save = layer_norm_save,
      .scratch = layer_norm_scratch,
      .flops = eight_per_element,
+     .cheap = true,
      .cases = layer_norm_cases,
      .eq = "y = (x - mean) / sqrt(var + eps) weight + bias",
      .doc = "Layer normalisation over the last axis."},

@@ -116,6 +116,9 @@ typedef struct sak_op {
     unsigned keep;    /* SAK_KEEP_X(i) | SAK_KEEP_Y: what backward reads */
     unsigned no_grad; /* bit i: input i is never differentiated (labels, ids) */
     unsigned mutates; /* bit i: forward in training writes input i (BatchNorm statistics) */
+    unsigned passes;  /* bit i: where x[i] has y's shape, its gradient is y's; backward gets no dx[i]
+                       * when the two share memory */
+    bool cheap;       /* a few operations an element: backward may have y again from the x it keeps */
     bool view;        /* y has x[0]'s elements in x[0]'s order: no forward, memory is shared */
     int64_t (*save)(const sak_opshape *s);       /* elements kept from forward to backward */
     sak_scratch (*scratch)(const sak_opshape *s); /* covers forward and backward */
