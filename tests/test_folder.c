@@ -326,6 +326,30 @@ static void npy_reads_every_type_order_and_version(void **state)
     const float transposed[6] = {0, 2, 4, 1, 3, 255};
     assert_memory_equal(v, transposed, sizeof transposed);
     sak_free(v);
+    static const struct {
+        const char *descr;
+        unsigned char bytes[16];
+        size_t size;
+        float want[2];
+    } other[] = {{"<u2", {1, 2, 255, 255}, 4, {513, 65535}},
+                 {"<i2", {1, 2, 255, 255}, 4, {513, -1}},
+                 {"|i1", {128, 127}, 2, {-128, 127}},
+                 {"|b1", {1, 0}, 2, {1, 0}},
+                 {"<i4", {0, 0, 0, 128, 5, 0, 0, 0}, 8, {-2147483648.0f, 5}},
+                 {"<u4", {0, 0, 0, 128, 5, 0, 0, 0}, 8, {2147483648.0f, 5}},
+                 {"<i8", {255, 255, 255, 255, 255, 255, 255, 255, 7}, 16, {-1, 7}},
+                 {"<f2", {0, 0x3E, 1, 0x80}, 4, {1.5f, -5.9604645e-8f}},
+                 {"<f2", {0xFF, 0x7B, 0, 0xFC}, 4, {65504, -INFINITY}}};
+    for (size_t k = 0; k < sizeof other / sizeof *other; k++) {
+        char dict[96];
+        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (2,)}",
+                 other[k].descr);
+        put_npy("t.npy", 1, dict, other[k].bytes, other[k].size);
+        must(sak_npy_read(at("t.npy"), &v, &shape, &err), &err);
+        if (v[0] != other[k].want[0] || v[1] != other[k].want[1])
+            fail_msg("%s: %g, %g", other[k].descr, (double)v[0], (double)v[1]);
+        sak_free(v);
+    }
     put_npy("t.npy", 1, "{'shape': (1, 3, 2), 'fortran_order': True, 'descr': '|u1'}", u1, 6);
     must(sak_npy_read(at("t.npy"), &v, &shape, &err), &err);
     const float three[6] = {0, 3, 1, 4, 2, 255};

@@ -433,6 +433,33 @@ static void the_cache_reads_each_sample_once_within_its_bounds(void **state)
     }
 }
 
+static void loaders_that_share_a_cache_read_each_sample_once_between_them(void **state)
+{
+    (void)state;
+    const sak_dataset d = make_dataset(12);
+    sak_sample_cache cache;
+    sak_error err;
+    assert_int_equal(sak_sample_cache_open(&cache, d.count, 1 << 20, &err), SAK_OK);
+    sak_loader_spec spec = make_spec(&d, 3), alone = spec;
+    spec.cache = &cache;
+    atomic_store(&fake.reads, 0);
+    for (int stage = 0; stage < 3; stage++) {
+        alone.seed = spec.seed = (uint64_t)stage;
+        alone.limit = spec.limit = stage == 1 ? 6 : 0; /* fewer samples, the same indices */
+        sak_loader *l = must_open(&spec), *own = must_open(&alone);
+        for (int s = 0; s < 8; s++) {
+            const sak_batch *a = must_next(l), *b = must_next(own);
+            assert_memory_equal(a->index, b->index, 3 * sizeof *a->index);
+            assert_memory_equal(a->field[0], b->field[0], sizeof(sak_real) * 3);
+        }
+        const sak_loader_stats st = sak_loader_get_stats(l);
+        assert_int_equal(st.read, stage ? 0 : 12);
+        sak_loader_close(l);
+        sak_loader_close(own);
+    }
+    sak_sample_cache_close(&cache);
+}
+
 static void an_unreadable_sample_stops_the_batch_with_its_name(void **state)
 {
     (void)state;
@@ -580,6 +607,7 @@ int main(void)
         cmocka_unit_test(fields_have_the_shapes_that_the_header_states),
         cmocka_unit_test(prompts_lie_in_the_instance_that_their_mask_shows),
         cmocka_unit_test(the_cache_reads_each_sample_once_within_its_bounds),
+        cmocka_unit_test(loaders_that_share_a_cache_read_each_sample_once_between_them),
         cmocka_unit_test(an_unreadable_sample_stops_the_batch_with_its_name),
         cmocka_unit_test(broken_samples_are_skipped_and_counted_once_on_request),
         cmocka_unit_test(closing_at_any_moment_returns),

@@ -3,12 +3,19 @@
 #include <string.h>
 
 #include "bind/data.h"
+#include "data/archive.h"
 #include "data/loader.h"
 #include "data/rooms.h"
 
 #define TYPE "sak.dataset"
 #define LOADER "sak.loader"
 enum { MAX_FIELDS = 16 };
+
+/* A dataset, and the raw samples that its loaders share. */
+typedef struct ldataset {
+    sak_dataset d; /* first: what sak_to_dataset returns */
+    sak_sample_cache cache;
+} ldataset;
 
 sak_dataset *sak_to_dataset(lua_State *L, int i)
 {
@@ -17,10 +24,10 @@ sak_dataset *sak_to_dataset(lua_State *L, int i)
 
 sak_dataset *sak_new_dataset(lua_State *L)
 {
-    sak_dataset *d = lua_newuserdatauv(L, sizeof *d, 0);
-    *d = (sak_dataset){0};
+    ldataset *own = lua_newuserdatauv(L, sizeof *own, 0);
+    memset(own, 0, sizeof *own);
     luaL_setmetatable(L, TYPE);
-    return d;
+    return &own->d;
 }
 
 /* core.rooms{seed =, first =, count =, H =, W =} */
@@ -38,9 +45,23 @@ static int open_rooms(lua_State *L)
     return 1;
 }
 
+/* core.archive{path =, cache =, from =, to =} */
+static int open_archive(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    sak_dataset *d = sak_new_dataset(L);
+    sak_error err;
+    SAK_CHECK(L, &err,
+              sak_archive_open(d, sak_opt_text(L, 1, "path", ""), sak_opt_text(L, 1, "cache", NULL),
+                               sak_opt_number(L, 1, "from", 0), sak_opt_number(L, 1, "to", 1), &err));
+    return 1;
+}
+
 static int d_close(lua_State *L)
 {
-    sak_dataset_close(sak_to_dataset(L, 1));
+    ldataset *own = (ldataset *)(void *)sak_to_dataset(L, 1);
+    sak_sample_cache_close(&own->cache);
+    sak_dataset_close(&own->d);
     return 0;
 }
 
@@ -140,6 +161,20 @@ sak_augment sak_to_augment(lua_State *L, int i, const sak_dataset *d)
                          .depth_max = sak_opt_number(L, i, "depth_max", 0)};
 }
 
+/* The samples that all loaders of the dataset share, as many as `bytes` of the first one to ask hold;
+ * NULL for 0. */
+static sak_sample_cache *shared_cache(lua_State *L, int i, double bytes)
+{
+    ldataset *own = (ldataset *)(void *)sak_to_dataset(L, i);
+    sak_error err;
+    if (!(bytes > 0))
+        return NULL;
+    if (!own->cache.entry &&
+        sak_sample_cache_open(&own->cache, own->d.count, (size_t)bytes, &err) != SAK_OK)
+        sak_raise(L, &err);
+    return &own->cache;
+}
+
 /* core.loader(dataset, {fields = {…}, batch =, …}): the options of sak_loader_spec / sak_augment. */
 static int new_loader(lua_State *L)
 {
@@ -152,7 +187,7 @@ static int new_loader(lua_State *L)
         .seed = (uint64_t)sak_opt_number(L, 2, "seed", 0),
         .shuffle = sak_opt_bool(L, 2, "shuffle", false),
         .threads = (int)sak_opt_number(L, 2, "threads", 1),
-        .cache_bytes = (size_t)sak_opt_number(L, 2, "cache_bytes", 0),
+        .cache = shared_cache(L, 1, sak_opt_number(L, 2, "cache_bytes", 0)),
         .skip_bad = sak_opt_bool(L, 2, "skip_bad", false),
         .prompts = (int)sak_opt_number(L, 2, "prompts", 0),
         .prompt_patch = (int)sak_opt_number(L, 2, "prompt_patch", 8),
@@ -249,6 +284,6 @@ void sak_open_data(lua_State *L)
     sak_new_type(L, TYPE, dataset, d_close);
     sak_new_type(L, LOADER, loader, l_close);
     static const luaL_Reg functions[] = {
-        {"rooms", open_rooms}, {"folder", sak_open_folder_dataset}, {"loader", new_loader}, {NULL, NULL}};
+        {"rooms", open_rooms}, {"folder", sak_open_folder_dataset}, {"archive", open_archive}, {"loader", new_loader}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

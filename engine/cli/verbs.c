@@ -157,8 +157,8 @@ const sak_verb sak_verbs[] = {
      "  sak data show ../shared/data/nyud-160 -n 8 -o sheet.png\n"
      "  sak data show experiments/nyud_two_teachers.lua --augment\n"
      "\n"
-     "A folder is taken as NYUD (gt_sets/), PASCAL-Context (JPEGImages/, ImageSets/Context/), or any\n"
-     "folder of pictures; a script says itself, and --augment then is that of its last stage.  -n\n"
+     "A folder is taken as NYUD (gt_sets/), PASCAL-Context (JPEGImages/, ImageSets/Context/), ImageNet\n"
+     "(its tar files), or any pictures; a script says itself, and --augment then is its last stage's.  -n\n"
      "limits the samples per split (show: 8).  Normals: red is right, green up, blue towards the\n"
      "camera.  Depth: yellow is near.  Dark violet is ignored.  Exit status 1 when something is wrong.",
      sak_verb_lua},

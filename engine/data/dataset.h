@@ -41,6 +41,8 @@ typedef struct sak_sample {
 
 /* Allocates (or reuses, if size and `has` are unchanged) the arrays named by `has`. */
 sak_status sak_sample_reserve(sak_sample *s, unsigned has, int H, int W, sak_error *err);
+/* Sets s->id, which is for people: of a long one the end, which tells more. */
+void sak_sample_name(sak_sample *s, const char *id);
 void sak_sample_close(sak_sample *s);
 
 typedef struct sak_dataset sak_dataset;

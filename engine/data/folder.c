@@ -66,16 +66,6 @@ void sak_folder_path(char out[SAK_PATH_ROOM], const sak_folder *f, const sak_mod
     snprintf(out, SAK_PATH_ROOM, "%s/%s%s%s%s", f->root, m->dir, slash, f->id[i], m->suffix);
 }
 
-/* A sample's id is for people: of a long one the end, which tells more. */
-static void show_id(sak_sample *s, const char *id)
-{
-    const size_t n = strlen(id), room = sizeof s->id - 1;
-    if (n <= room)
-        snprintf(s->id, sizeof s->id, "%s", id);
-    else
-        snprintf(s->id, sizeof s->id, "...%s", id + n - (room - 3));
-}
-
 static sak_status folder_read(const sak_dataset *d, int64_t index, sak_sample *s, sak_error *err)
 {
     const sak_folder *f = d->state;
@@ -90,7 +80,7 @@ static sak_status folder_read(const sak_dataset *d, int64_t index, sak_sample *s
         sak_folder_path(path, f, m, index);
         SAK_TRY((m->read ? m->read : sak_modality_reader(m->flag))(d, m, path, s, err));
     }
-    show_id(s, f->id[index]);
+    sak_sample_name(s, f->id[index]);
     return SAK_OK;
 }
 

@@ -1,7 +1,6 @@
 /* Which samples a folder holds: lists of ids, or what lies there; and the names of its classes. */
 #include <dirent.h>
 #include <errno.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/rng.h"
 #include "data/folder.h"
+#include "data/share.h"
 
 enum { DEPTH_MAX = 32, ID_MAX = 400 }; /* folders in folders (links can make rings); bytes */
 
@@ -200,22 +199,6 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const found *)a)->name, ((const found *)b)->name);
 }
 
-/* The part of a fixed permutation; adjoining parts are disjoint and together everything.  Names go in
- * order by class more often than not, so the first tenth of them would be no sample of the whole. */
-static int64_t take_part(found *at, int64_t n, const sak_split *split)
-{
-    sak_rng r = sak_rng_open(0, SAK_RNG_ORDER, 0, 0);
-    for (int64_t i = n - 1; i > 0; i--) {
-        const int64_t j = sak_rng_int(&r, i + 1);
-        const found x = at[i];
-        at[i] = at[j];
-        at[j] = x;
-    }
-    const int64_t from = llround(split->from * (double)n), to = llround(split->to * (double)n);
-    memmove(at, at + from, (size_t)(to - from) * sizeof *at);
-    return to - from;
-}
-
 /* Two images of one id, in a sorted list. */
 static sak_status check_ids(const sak_folder *f, const found *at, int64_t n, sak_error *err)
 {
@@ -229,7 +212,8 @@ static sak_status check_ids(const sak_folder *f, const found *at, int64_t n, sak
 }
 
 /* Ids are the images' paths without their suffixes, where labels go by them. */
-static sak_status name_found(sak_dataset *d, sak_folder *f, const found *at, sak_error *err)
+static sak_status name_found(sak_dataset *d, sak_folder *f, const found *all, const int64_t *index,
+                             sak_error *err)
 {
     const bool labelled = d->has != SAK_HAS_IMAGE;
     const sak_modality *m = &f->layout.m[0];
@@ -237,12 +221,13 @@ static sak_status name_found(sak_dataset *d, sak_folder *f, const found *at, sak
     SAK_TRY(sak_alloc((void **)&f->image, (size_t)d->count, sizeof *f->image, err));
     SAK_TRY(sak_alloc((void **)&f->size, (size_t)d->count, sizeof *f->size, err));
     for (int64_t i = 0; i < d->count; i++) {
-        f->image[i] = at[i].name;
-        f->size[i] = at[i].size;
-        f->id[i] = at[i].name;
+        const found *at = &all[index[i]];
+        f->image[i] = at->name;
+        f->size[i] = at->size;
+        f->id[i] = at->name;
         if (!labelled)
             continue;
-        char *id = sak_arena_text(&f->text, at[i].name);
+        char *id = sak_arena_text(&f->text, at->name);
         if (!id)
             return out_of_memory(f, err);
         id[m->suffix ? strlen(id) - strlen(m->suffix) : (size_t)(strrchr(id, '.') - id)] = 0;
@@ -253,9 +238,6 @@ static sak_status name_found(sak_dataset *d, sak_folder *f, const found *at, sak
 
 static sak_status scan_images(sak_dataset *d, sak_folder *f, const sak_split *split, sak_error *err)
 {
-    if (!(split->from >= 0 && split->from < split->to && split->to <= 1))
-        return SAK_FAIL(err, SAK_EINVAL, "%s: the part from %g to %g of its images", f->root,
-                        split->from, split->to);
     char top[SAK_PATH_ROOM];
     const char *dir = f->layout.m[0].dir;
     snprintf(top, sizeof top, "%s%s%s", f->root, *dir ? "/" : "", dir);
@@ -269,14 +251,12 @@ static sak_status scan_images(sak_dataset *d, sak_folder *f, const sak_split *sp
         if (d->has != SAK_HAS_IMAGE)
             st = check_ids(f, s.at, s.n, err);
     }
-    if (st == SAK_OK) {
-        d->count = take_part(s.at, s.n, split);
-        if (d->count == 0)
-            st = SAK_FAIL(err, SAK_EINVAL, "%s: the part from %g to %g of %lld images is empty", top,
-                          split->from, split->to, (long long)s.n);
-        else
-            st = name_found(d, f, s.at, err);
-    }
+    int64_t *index = NULL;
+    if (st == SAK_OK)
+        st = sak_share_take(top, s.n, split->from, split->to, &index, &d->count, err);
+    if (st == SAK_OK)
+        st = name_found(d, f, s.at, index, err);
+    sak_free(index);
     sak_free(s.at);
     return st;
 }

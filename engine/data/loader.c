@@ -182,9 +182,8 @@ static sak_status open_tables(sak_loader *l, sak_error *err)
         SAK_TRY(sak_alloc(&p, (size_t)l->count, sizeof *l->order, err));
         l->order = p;
     }
-    return sak_source_open(&l->source, l->spec.data, l->count,
-                           l->layout.want[0] | l->layout.want[1], l->spec.cache_bytes,
-                           l->spec.skip_bad, err);
+    return sak_source_open(&l->source, &l->spec, l->count, l->layout.want[0] | l->layout.want[1],
+                           err);
 }
 
 static sak_status open_workers(sak_loader *l, sak_error *err)

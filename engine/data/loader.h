@@ -5,6 +5,7 @@
 
 #include "base/real.h"
 #include "data/dataset.h"
+#include "data/sample_cache.h"
 #include "tensor/shape.h"
 
 /* The augmentation of sak-method.md section 5; evaluation uses the defaults with train = false. */
@@ -32,6 +33,8 @@ typedef struct sak_loader_spec {
                          * last batch repeated to size with its true count in `valid` */
     int threads;        /* 0 = 1 */
     size_t cache_bytes; /* raw samples kept in memory after their first read; 0 = none */
+    sak_sample_cache *cache; /* instead: one of data->count samples that loaders share; it outlives
+                              * them */
     bool skip_bad;      /* a broken sample is replaced by its successor and counted; else an error */
     /* prompts for promptable-mask training */
     int prompts;        /* points per image */

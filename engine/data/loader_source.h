@@ -5,23 +5,21 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "data/dataset.h"
+#include "data/loader.h"
 
 typedef struct sak_source {
     sak_dataset data; /* the caller's row: it may move, its state may not */
     int64_t count;    /* samples in use */
     unsigned need;    /* modalities that every sample must have */
-    size_t cache_bytes;
+    sak_sample_cache *cache; /* of the caller, or own; NULL: none */
+    sak_sample_cache own;
     bool skip_bad;
-    /* Per sample: NULL, a cached sample, or a mark that it is broken.  Set once, read without a
-     * lock.  NULL altogether if neither is asked for. */
-    _Atomic(sak_sample *) *entry;
-    atomic_size_t used; /* bytes in the cache */
+    atomic_bool *broken; /* per sample: it could not be read; NULL unless skip_bad */
     atomic_llong reads, hits, bad;
 } sak_source;
 
-sak_status sak_source_open(sak_source *s, const sak_dataset *data, int64_t count, unsigned need,
-                           size_t cache_bytes, bool skip_bad, sak_error *err);
+sak_status sak_source_open(sak_source *s, const sak_loader_spec *spec, int64_t count, unsigned need,
+                           sak_error *err);
 void sak_source_close(sak_source *s);
 
 /* Sample *index, in *raw (the thread's own, reused) or in the cache; *out points to it.  With

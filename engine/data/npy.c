@@ -2,6 +2,7 @@
  * Format: numpy.lib.format (NEP 1).  Nothing in the header is trusted. */
 #include "data/npy.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -125,36 +126,89 @@ static bool parse_header(cursor c, npy_header *h)
     return c.at == c.end && h->has_descr && h->has_order && h->has_shape;
 }
 
-/* Bytes of an element; 0 if the type is not read. */
-static size_t element_size(const char *descr)
+static float of_f4(const unsigned char *p)
 {
-    static const struct {
-        const char *descr;
-        size_t size;
-    } types[] = {{"<f4", 4}, {"<f8", 8}, {"|u1", 1}};
+    float v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static float of_f8(const unsigned char *p)
+{
+    double v;
+    memcpy(&v, p, sizeof v);
+    return (float)v;
+}
+
+/* IEEE half precision. */
+static float of_f2(const unsigned char *p)
+{
+    const int bits = p[0] | p[1] << 8, exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const float v = exponent == 31  ? fraction ? NAN : INFINITY
+                    : exponent == 0 ? ldexpf((float)fraction, -24)
+                                    : ldexpf((float)(fraction + 1024), exponent - 25);
+    return bits >> 15 ? -v : v;
+}
+
+static float of_u1(const unsigned char *p)
+{
+    return *p;
+}
+
+static float of_i1(const unsigned char *p)
+{
+    return (int8_t)*p;
+}
+
+static float of_u2(const unsigned char *p)
+{
+    return (float)(p[0] | p[1] << 8);
+}
+
+static float of_i2(const unsigned char *p)
+{
+    return (float)(int16_t)(p[0] | p[1] << 8);
+}
+
+static float of_i4(const unsigned char *p)
+{
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return (float)v;
+}
+
+static float of_u4(const unsigned char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return (float)v;
+}
+
+static float of_i8(const unsigned char *p)
+{
+    int64_t v;
+    memcpy(&v, p, sizeof v);
+    return (float)v;
+}
+
+/* Element types, little-endian as this machine. */
+static const struct type {
+    const char *descr;
+    size_t size;
+    float (*value)(const unsigned char *);
+} types[] = {{"<f4", 4, of_f4}, {"<f8", 8, of_f8}, {"<f2", 2, of_f2}, {"|u1", 1, of_u1},
+             {"|i1", 1, of_i1}, {"|b1", 1, of_u1}, {"<u2", 2, of_u2}, {"<i2", 2, of_i2},
+             {"<u4", 4, of_u4}, {"<i4", 4, of_i4}, {"<i8", 8, of_i8}};
+
+static const struct type *find_type(const char *descr)
+{
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(descr, types[i].descr) == 0)
-            return types[i].size;
-    return 0;
+            return &types[i];
+    return NULL;
 }
 
-static float element(const unsigned char *p, size_t size)
-{
-    float f;
-    double d;
-    switch (size) {
-    case 4:
-        memcpy(&f, p, 4);
-        return f;
-    case 8:
-        memcpy(&d, p, 8);
-        return (float)d;
-    default:
-        return *p;
-    }
-}
-
-static void copy_out(const unsigned char *data, size_t size, const npy_header *h, int64_t n,
+static void copy_out(const unsigned char *data, const struct type *t, const npy_header *h, int64_t n,
                      float *out)
 {
     const sak_shape *s = &h->shape;
@@ -165,7 +219,7 @@ static void copy_out(const unsigned char *data, size_t size, const npy_header *h
         step *= s->d[d];
     }
     for (int64_t i = 0; i < n; i++) {
-        out[i] = element(data + (size_t)at * size, size);
+        out[i] = t->value(data + (size_t)at * t->size);
         for (int d = s->n - 1; d >= 0; d--) { /* the next element in C order */
             at += stride[d];
             if (++index[d] < s->d[d])
@@ -178,9 +232,11 @@ static void copy_out(const unsigned char *data, size_t size, const npy_header *h
 
 #define BAD(...) SAK_FAIL(err, SAK_EFORMAT, __VA_ARGS__)
 
-static sak_status parse(const char *path, const unsigned char *p, size_t size, float **out,
-                        sak_shape *shape, sak_error *err)
+sak_status sak_npy_parse(const char *path, const void *data, size_t size, float **out,
+                         sak_shape *shape, sak_error *err)
 {
+    const unsigned char *p = data;
+    *out = NULL;
     if (size < 12 || memcmp(p, "\x93NUMPY", 6) != 0)
         return BAD("%s: not a .npy file", path);
     if (p[6] < 1 || p[6] > 3)
@@ -195,9 +251,11 @@ static sak_status parse(const char *path, const unsigned char *p, size_t size, f
     const char *text = (const char *)p + start;
     if (!parse_header((cursor){text, text + length}, &h))
         return BAD("%s: its .npy header cannot be read", path);
-    const size_t width = element_size(h.descr);
-    if (!width)
-        return BAD("%s: elements of type '%s'; only <f4, <f8 and |u1 are read", path, h.descr);
+    const struct type *type = find_type(h.descr);
+    if (!type)
+        return BAD("%s: elements of type '%s'; little-endian numbers of 1 to 8 bytes are read", path,
+                   h.descr);
+    const size_t width = type->size;
     int64_t n = 1;
     bool overflow = false, empty = false;
     for (int i = 0; i < h.shape.n; i++) { /* without the zeros, so that their place is no matter */
@@ -211,7 +269,7 @@ static sak_status parse(const char *path, const unsigned char *p, size_t size, f
         return BAD("%s: shape %s of %s does not fit its %zu bytes of data", path,
                    SAK_SHAPE_TEXT(&h.shape), h.descr, room);
     SAK_TRY(sak_alloc((void **)out, (size_t)n, sizeof **out, err));
-    copy_out(p + start + length, width, &h, n, *out);
+    copy_out(p + start + length, type, &h, n, *out);
     *shape = h.shape;
     return SAK_OK;
 }
@@ -222,7 +280,7 @@ sak_status sak_npy_read(const char *path, float **out, sak_shape *shape, sak_err
     size_t size;
     *out = NULL;
     SAK_TRY(sak_file_read(path, FILE_MAX, &bytes, &size, err));
-    const sak_status st = parse(path, bytes, size, out, shape, err);
+    const sak_status st = sak_npy_parse(path, bytes, size, out, shape, err);
     sak_free(bytes);
     return st;
 }

@@ -1,4 +1,5 @@
 /* Samples: the arrays of one labelled image, and the end of a dataset. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -39,6 +40,15 @@ sak_status sak_sample_reserve(sak_sample *s, unsigned has, int H, int W, sak_err
     s->H = H;
     s->W = W;
     return SAK_OK;
+}
+
+void sak_sample_name(sak_sample *s, const char *id)
+{
+    const size_t n = strlen(id), room = sizeof s->id - 1;
+    if (n <= room)
+        snprintf(s->id, sizeof s->id, "%s", id);
+    else
+        snprintf(s->id, sizeof s->id, "...%s", id + n - (room - 3));
 }
 
 void sak_sample_close(sak_sample *s)

@@ -129,8 +129,14 @@ function data_checks.data(cx, steps, d, tasks)
     return
   end
   if d.kind ~= "rooms" and d.root then
-    if cx.files and host.exists(d.root) ~= "folder" then
-      return cx.problem(extended(steps, "root"), ("%s: no such folder"):format(d.root))
+    local what = cx.files and host.exists(d.root)
+    if cx.files and what ~= "folder" and not (what and d.kind == "images") then
+      return cx.problem(extended(steps, "root"),
+        ("%s: no such folder%s"):format(d.root, d.kind == "images" and " or archive" or ""))
+    end
+    if d.kind == "imagenet" and cx.files and not host.exists(("%s/ILSVRC2012_img_%s.tar"):format(d.root, d.train))
+      and host.exists(d.root .. "/" .. d.train) ~= "folder" then
+      cx.problem(extended(steps, "root"), ("%s holds neither ILSVRC2012_img_%s.tar nor a folder %s/"):format(d.root, d.train, d.train))
     end
     if d.kind == "folder" or d.kind == "pascal" then sides(cx, steps, d) end
     if d.kind == "folder" then own_tasks(cx, steps, d) end

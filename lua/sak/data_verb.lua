@@ -10,9 +10,12 @@ local data_verb = {}
 
 --- What a folder is, by what lies in it.
 local function detect(root)
-  local function has(name) return host.exists(root .. "/" .. name) == "folder" end
+  local function has(name, what) return host.exists(root .. "/" .. name) == (what or "folder") end
   if has "gt_sets" and has "images" then return "folder" end
   if has "JPEGImages" and has "ImageSets/Context" then return "pascal" end
+  for _, side in ipairs { "train", "val" } do
+    if has(("ILSVRC2012_img_%s.tar"):format(side), "file") then return "imagenet" end
+  end
   return "images"
 end
 
@@ -21,6 +24,14 @@ local function splits_of(root, lists)
   local found = {}
   for _, name in ipairs { "train", "val" } do
     if host.exists(("%s/%s/%s.txt"):format(root, lists, name)) then found[#found + 1] = name end
+  end
+  return found
+end
+
+local function sides_of_imagenet(root, job)
+  local found = {}
+  for _, side in ipairs { "train", "val" } do
+    if host.exists(dataset.imagenet(root, side)) and (not job.split or job.split == side) then found[#found + 1] = side end
   end
   return found
 end
@@ -35,17 +46,18 @@ local published = { scale = { 0.5, 2 }, crop = true, flip = 0.5, photometric = t
 local function parts_of_folder(root, job)
   local kind = detect(root)
   local lists = ({ folder = "gt_sets", pascal = "ImageSets/Context" })[kind]
-  local names = not lists and { "all" } or job.split and { job.split } or splits_of(root, lists)
+  local names = kind == "imagenet" and sides_of_imagenet(root, job)
+    or not lists and { "all" } or job.split and { job.split } or splits_of(root, lists)
   if #names == 0 then
     error(("%s/%s holds neither train.txt nor val.txt; name a list with --split"):format(root, lists), 0)
   end
   local parts = {}
   for i, name in ipairs(names) do
-    local d = { kind = kind, root = root, train = lists and name or nil }
+    local d = { kind = kind, root = root, train = kind ~= "images" and name or nil }
     parts[i] = { name = name, augment = { augment = published },
       open = function(unchecked) return dataset.side(d, "train", unchecked) end }
   end
-  return parts, ({ folder = "nyud", pascal = "pascal", images = "images" })[kind]
+  return parts, ({ folder = "nyud", pascal = "pascal", images = "images", imagenet = "imagenet" })[kind]
 end
 
 --- The data of a script: its own, and its stages'.
@@ -72,7 +84,12 @@ end
 
 local function parts_of(path, job)
   local what = host.exists(path)
-  if what == "folder" then return parts_of_folder(path:gsub("(.)/+$", "%1"), job) end
+  if what == "folder" then return parts_of_folder((path:gsub("(.)/+$", "%1")), job) end
+  if what and path:match "%.tar$" then
+    local d = { kind = "images", root = path }
+    return { { name = "all", augment = { augment = published },
+      open = function(unchecked) return dataset.side(d, "train", unchecked) end } }, "images"
+  end
   if what then return parts_of_script(path, job) end
   error(("%s: no such folder or script"):format(path), 0)
 end

@@ -1,10 +1,14 @@
 --- Opens the data of a configuration, and its loaders.
 
 local core = require "sak.core"
+local host = require "sak.host"
 
 local dataset = {}
 
 local VAL_OFFSET = 1000000 -- rooms: validation scenes never meet training scenes
+
+--- Kinds of data that are pictures alone.
+local images = { images = true, imagenet = true }
 
 local axis_of = { x = 1, y = 2, z = 3 }
 
@@ -29,6 +33,22 @@ local function layout_of(d)
   return layout
 end
 
+--- Where indexes of archives are kept; nowhere if nil.
+---@type string?
+dataset.cache = nil
+
+local function archive(path)
+  if dataset.cache then core.mkdir(dataset.cache) end
+  return core.archive { path = path, cache = dataset.cache }
+end
+
+--- Where one side of ImageNet lies: its archive as published, or its class folders.
+---@return string path
+function dataset.imagenet(root, side)
+  local tar = ("%s/ILSVRC2012_img_%s.tar"):format(root, side)
+  return host.exists(tar) == "file" and tar or root .. "/" .. side
+end
+
 --- One side of the data: a list's samples, or a share of all images; shares follow one another.
 ---@param d table  resolved data
 ---@param side "train"|"val"
@@ -39,7 +59,11 @@ function dataset.side(d, side, unchecked)
   if d.kind == "rooms" then
     return core.rooms { seed = d.seed, first = side == "val" and VAL_OFFSET or 0, count = which, H = d.size[1], W = d.size[2] }
   end
-  local o = { root = d.root, layout = layout_of(d), unchecked = unchecked }
+  local root = d.kind == "imagenet" and dataset.imagenet(d.root, which) or d.root
+  if images[d.kind] then
+    return host.exists(root) == "file" and archive(root) or core.folder { root = root, layout = "images", unchecked = unchecked }
+  end
+  local o = { root = root, layout = layout_of(d), unchecked = unchecked }
   if type(which) == "number" then
     o.from = side == "val" and d.train or 0
     o.to = math.min(1, o.from + which)

@@ -27,6 +27,7 @@ function main.dispatch(job)
   local name = modules[job.verb]
   if not name then error("unknown verb '" .. tostring(job.verb) .. "'", 0) end
   local ok, result = xpcall(function()
+    require("sak.dataset").cache = require("sak.paths").folder(job.db) .. "/cache/images"
     if type(name) == "table" then return require(name[1])[name[2]](job) end
     return require(name).run(job)
   end, handler)

@@ -274,9 +274,14 @@ data "pascal" { doc = "PASCAL-Context in the layout of the published multi-task 
   { "val", text {}, "list of validation images in ImageSets/Context/", default = "val" },
   { "size", size, "image size the student sees", default = { 512, 512 } },
   data_fields }
-data "images" { doc = "Images without labels, for stage 1: all pictures in a folder and the folders in it.",
-  { "root", text {}, "the folder", required = true },
+data "images" { doc = "Images without labels, for stage 1: all pictures in a folder and the folders in it, or in a tar archive.",
+  { "root", text {}, "the folder, or the archive; it is read in place", required = true },
   student_size, data_fields }
+data "imagenet" { doc = "ImageNet-1k for stage 1: ILSVRC2012_img_<train>.tar as published, read in place, or <train>/<class>/*.JPEG.",
+  { "root", text {}, "the folder that holds the archives or the folders", required = true },
+  { "train", choice { "train", "val" }, "which half is trained on", default = "train" },
+  { "size", size, "image size the student sees", default = { 384, 384 } },
+  data_fields }
 
 -- Student -----------------------------------------------------------------------------------------
 
