@@ -79,6 +79,26 @@ text=$("$sak" data check own.lua -q)
 has "$text" "3 classes, 0% unlabelled: sky 62.5%, wall 25%, floor 12.5%"
 has "$text" "62.5% of pixels"
 "$sak" data show own.lua --augment -o own.png >/dev/null
+
+# a file that cannot be read stops a run, or is skipped and counted
+printf 'a\ne\n' >set/gt_sets/two.txt
+cat >bad.lua <<'S'
+local sak = require "sak"
+return sak.experiment "bad" {
+  data = sak.data.images { root = "set/images", size = { 16, 16 }, on_bad = "stop" },
+  teachers = { sak.teacher "t" { weights = "random", width = 32, depth = 4, heads = 2, patch = 8 } },
+  student = sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8, depth = 4 } },
+  stages = { sak.distill { iterations = 8, batch = 2, schedule = sak.constant {} } },
+}
+S
+code=0
+"$sak" run bad.lua --db bad.db -q 2>err.txt || code=$?
+[ "$code" -ne 0 ] || fail "broken pictures do not stop a run"
+grep -qE "images/(e.png: the file is empty|f.png: invalid PNG)" err.txt || fail "$(cat err.txt)"
+"$sak" run bad.lua --db bad.db --set data.on_bad=skip 2>err.txt || fail "$(cat err.txt)"
+grep -q "2 images could not be read and were skipped" err.txt || fail "$(cat err.txt)"
+has "$("$sak" sql --db bad.db --csv "select value from finals where metric = 'distill/loader_bad'")" "2"
+
 code=0
 "$sak" data look set 2>err.txt || code=$?
 [ "$code" -eq 2 ] || fail "an unknown command exits with $code"

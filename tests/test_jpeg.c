@@ -1,5 +1,5 @@
-/* JPEG: flat blocks survive the transform exactly, so that every colour space has a closed form; and
- * whatever is not a whole picture is refused. */
+/* JPEG: flat blocks survive the transform exactly, so that every colour space has a closed form;
+ * and whatever is not a whole picture is refused. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +35,8 @@ static int close_place(void **state)
 }
 
 /* H x W pixels of 1, 3 or 4 (CMYK) channels at quality 100. */
-static void make(const uint8_t *pixels, int H, int W, int channels, J_COLOR_SPACE as, bool progressive)
+static void make(const uint8_t *pixels, int H, int W, int channels, J_COLOR_SPACE as,
+                 bool progressive)
 {
     struct jpeg_compress_struct c;
     struct jpeg_error_mgr errors;
@@ -133,7 +134,7 @@ static void through_ycc(const uint8_t rgb[3], double out[3])
 static void colour_goes_through_ycc_as_jfif_says(void **state)
 {
     (void)state;
-    static const uint8_t colours[][3] = {{255, 0, 0}, {0, 255, 0},  {0, 0, 255}, {10, 20, 30},
+    static const uint8_t colours[][3] = {{255, 0, 0}, {0, 255, 0},  {0, 0, 255},    {10, 20, 30},
                                          {1, 2, 3},   {200, 3, 99}, {254, 254, 254}};
     for (size_t c = 0; c < sizeof colours / sizeof *colours; c++) {
         uint8_t flat[16 * 16 * 3];
@@ -156,8 +157,11 @@ static void colour_goes_through_ycc_as_jfif_says(void **state)
 static void cmyk_is_taken_inverted_as_adobe_writes_it(void **state)
 {
     (void)state;
-    static const uint8_t inks[][4] = {{255, 255, 255, 255}, {0, 255, 255, 255}, {255, 0, 255, 128},
-                                      {100, 150, 200, 250}, {9, 9, 9, 0}};
+    static const uint8_t inks[][4] = {{255, 255, 255, 255},
+                                      {0, 255, 255, 255},
+                                      {255, 0, 255, 128},
+                                      {100, 150, 200, 250},
+                                      {9, 9, 9, 0}};
     for (size_t c = 0; c < sizeof inks / sizeof *inks; c++) {
         uint8_t flat[16 * 16 * 4];
         for (size_t i = 0; i < sizeof flat; i++)

@@ -82,8 +82,8 @@ static int make_tree(void **state)
     strcpy(root, "/tmp/sak-own-XXXXXX");
     if (!mkdtemp(root))
         return -1;
-    static const char *const folders[] = {"photos", "photos/deep", "masks", "masks/deep", "range",
-                                          "range/deep"};
+    static const char *const folders[] = {"photos",     "photos/deep", "masks",
+                                          "masks/deep", "range",       "range/deep"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         mkdir(at(folders[i]), 0777);
     for (int i = 0; i < N; i++) {
@@ -130,8 +130,13 @@ static sak_layout own_layout(void)
         .classes = 3,
         .n = 3,
         .m = {{.flag = SAK_HAS_IMAGE, .dir = "photos"},
-              {.flag = SAK_HAS_SEMSEG, .dir = "masks", .suffix = "_seg.png", .ignore = -1,
-               .colour = palette, .colours = 3, .ignore_colour = 0x090909},
+              {.flag = SAK_HAS_SEMSEG,
+               .dir = "masks",
+               .suffix = "_seg.png",
+               .ignore = -1,
+               .colour = palette,
+               .colours = 3,
+               .ignore_colour = 0x090909},
               {.flag = SAK_HAS_DEPTH, .dir = "range", .suffix = ".png", .scale = 0.001}}};
 }
 
@@ -176,7 +181,8 @@ static void shares_are_disjoint_whole_and_the_same_every_time(void **state)
         for (int part = 0; part < 2; part++) {
             sak_dataset d;
             sak_error err;
-            const sak_split split = part ? (sak_split){.from = 0.66, .to = 1} : (sak_split){.to = 0.66};
+            const sak_split split =
+                part ? (sak_split){.from = 0.66, .to = 1} : (sak_split){.to = 0.66};
             must(sak_folder_open_as(&d, root, &split, &layout, &err), &err);
             assert_int_equal(d.count, part ? 1 : 2);
             sak_sample s = {0};
@@ -216,7 +222,8 @@ static void any_folder_of_pictures_will_do(void **state)
     sak_dataset_close(&d);
     sak_dataset_close(&e);
     mkdir(at("empty"), 0777);
-    assert_int_equal(sak_folder_open_as(&d, at("empty"), &all, &sak_layout_images, &err), SAK_ENOENT);
+    assert_int_equal(sak_folder_open_as(&d, at("empty"), &all, &sak_layout_images, &err),
+                     SAK_ENOENT);
     assert_non_null(strstr(err.msg, "no pictures there"));
 }
 
@@ -230,11 +237,14 @@ static void normals_follow_their_axes_and_masks_their_threshold(void **state)
     put_png("one/i/x.png", rgb, 3);
     put_png("one/n/x.png", normals, 3);
     put_png("one/e/x.png", mask, 1);
-    sak_layout layout = {.n = 3,
-                         .m = {{.flag = SAK_HAS_IMAGE, .dir = "i"},
-                               {.flag = SAK_HAS_NORMALS, .dir = "n", .suffix = ".png",
-                                .axis = {1, -2, -3}}, /* OpenCV's camera: y down, z away */
-                               {.flag = SAK_HAS_EDGE, .dir = "e", .suffix = ".png", .threshold = 1}}};
+    sak_layout layout = {
+        .n = 3,
+        .m = {{.flag = SAK_HAS_IMAGE, .dir = "i"},
+              {.flag = SAK_HAS_NORMALS,
+               .dir = "n",
+               .suffix = ".png",
+               .axis = {1, -2, -3}}, /* OpenCV's camera: y down, z away */
+              {.flag = SAK_HAS_EDGE, .dir = "e", .suffix = ".png", .threshold = 1}}};
     sak_dataset d;
     sak_error err;
     const sak_split all = {.to = 1};
@@ -290,6 +300,35 @@ static void what_does_not_fit_the_table_is_named(void **state)
     unlink(at("photos/b.jpg"));
 }
 
+static void odd_names_are_counted(void **state)
+{
+    (void)state;
+    mkdir(at("odd"), 0777);
+    mkdir(at("odd/images"), 0777);
+    mkdir(at("odd/gt_sets"), 0777);
+    put_png("odd/images/a.png", rgb, 3);
+    put_png("odd/images/A.png", rgb, 3);
+    put_text("odd/images/b.png", "\xFF\xD8\xFF and so on");
+    put_text("odd/gt_sets/train.txt", "a\nb\nA\na\n");
+    sak_dataset d;
+    sak_error err;
+    sak_oddities odd;
+    const sak_split split = {.list = "train", .unchecked = true};
+    must(sak_folder_open_as(&d, at("odd"), &split, &sak_layout_nyud, &err), &err);
+    assert_true(sak_is_folder(&d));
+    must(sak_folder_oddities(&d, &odd, &err), &err);
+    assert_int_equal(odd.twice, 1);
+    assert_string_equal(odd.twin, "a");
+    assert_int_equal(odd.case_twins, 1);
+    assert_int_equal(odd.misnamed, 1);
+    assert_string_equal(odd.misnamed_image, "b.png");
+    sak_sample s = {0};
+    must(d.read(&d, 2, &s, &err), &err); /* "A" is a sample of its own */
+    assert_string_equal(s.id, "A");
+    sak_sample_close(&s);
+    sak_dataset_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +337,7 @@ int main(void)
         cmocka_unit_test(any_folder_of_pictures_will_do),
         cmocka_unit_test(normals_follow_their_axes_and_masks_their_threshold),
         cmocka_unit_test(what_does_not_fit_the_table_is_named),
+        cmocka_unit_test(odd_names_are_counted),
     };
     return cmocka_run_group_tests(tests, make_tree, drop_tree);
 }

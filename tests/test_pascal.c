@@ -89,7 +89,8 @@ static matvar_t *text(const char *name, const char *s)
     return Mat_VarCreate(name, MAT_C_CHAR, MAT_T_UTF8, 2, dims, (void *)(uintptr_t)s, 0);
 }
 
-static void put_mat(const char *name, matvar_t *v, enum mat_ft version, enum matio_compression squeeze)
+static void put_mat(const char *name, matvar_t *v, enum mat_ft version,
+                    enum matio_compression squeeze)
 {
     mat_t *mat = Mat_CreateVer(at(name), NULL, version);
     assert_non_null(mat);
@@ -105,8 +106,8 @@ static void put_labels(const char *name, const uint16_t *rows, enum mat_ft versi
     for (int y = 0; y < S; y++)
         for (int x = 0; x < S; x++)
             columns[x * S + y] = rows[y * S + x];
-    put_mat(name, Mat_VarCreate("LabelMap", MAT_C_UINT16, MAT_T_UINT16, 2, dims, columns, 0), version,
-            version == MAT_FT_MAT5 ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE);
+    put_mat(name, Mat_VarCreate("LabelMap", MAT_C_UINT16, MAT_T_UINT16, 2, dims, columns, 0),
+            version, version == MAT_FT_MAT5 ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE);
 }
 
 /* A rectangle of ones. */
@@ -151,14 +152,17 @@ static void put_parts(const char *name, const object *o, int n)
     static const char *const top[] = {"imname", "objects"};
     static const char *const fields[] = {"class", "class_ind", "mask", "parts"};
     size_t one[2] = {1, 1}, dims[2] = {1, (size_t)n};
-    matvar_t *objects = Mat_VarCreateStruct("objects", 2, dims, (const char **)(uintptr_t)fields, 4);
+    matvar_t *objects =
+        Mat_VarCreateStruct("objects", 2, dims, (const char **)(uintptr_t)fields, 4);
     for (int i = 0; i < n; i++) {
         double kind = o[i].kind;
         const size_t k = (size_t)i;
         Mat_VarSetStructFieldByName(objects, "class", k, text(NULL, kind == 15 ? "person" : "cow"));
-        Mat_VarSetStructFieldByName(objects, "class_ind", k,
-                                    Mat_VarCreate(NULL, MAT_C_DOUBLE, MAT_T_DOUBLE, 2, one, &kind, 0));
-        Mat_VarSetStructFieldByName(objects, "mask", k, matrix8(NULL, box(0, 0, o[i].visible ? S : 0, S)));
+        Mat_VarSetStructFieldByName(
+            objects, "class_ind", k,
+            Mat_VarCreate(NULL, MAT_C_DOUBLE, MAT_T_DOUBLE, 2, one, &kind, 0));
+        Mat_VarSetStructFieldByName(objects, "mask", k,
+                                    matrix8(NULL, box(0, 0, o[i].visible ? S : 0, S)));
         Mat_VarSetStructFieldByName(objects, "parts", k, parts_of(&o[i]));
     }
     matvar_t *anno = Mat_VarCreateStruct("anno", 2, one, (const char **)(uintptr_t)top, 2);
@@ -173,8 +177,13 @@ static uint16_t labels[N];
 static uint8_t semseg[N], normals[N * 3], sal[N];
 
 static const object people[] = {
-    {15, true, 4, {{"torso", 2, 2, 10, 10}, {"head", 0, 4, 3, 8}, {"lfoot", 14, 2, 16, 6},
-                   {"rhand", 6, 9, 8, 12}}},
+    {15,
+     true,
+     4,
+     {{"torso", 2, 2, 10, 10},
+      {"head", 0, 4, 3, 8},
+      {"lfoot", 14, 2, 16, 6},
+      {"rhand", 6, 9, 8, 12}}},
     {10, true, 1, {{"head", 0, 0, 16, 16}}}, /* a cow's head is no human part */
     {15, true, 0, {{NULL, 0, 0, 0, 0}}},
     {15, true, 1, {{"neck", 2, 5, 4, 7}}}, /* later ones paint over earlier ones */
@@ -184,10 +193,12 @@ static const object cow[] = {{10, true, 1, {{"head", 0, 0, 16, 16}}}};
 static int make_tree(void **state)
 {
     (void)state;
-    static const char *const folders[] = {
-        "JPEGImages", "semseg", "semseg/VOC12", "semseg/pascal-context", "pascal-context",
-        "pascal-context/trainval", "human_parts", "normals_distill", "sal_distill", "ImageSets",
-        "ImageSets/Context"};
+    static const char *const folders[] = {"JPEGImages",       "semseg",
+                                          "semseg/VOC12",     "semseg/pascal-context",
+                                          "pascal-context",   "pascal-context/trainval",
+                                          "human_parts",      "normals_distill",
+                                          "sal_distill",      "ImageSets",
+                                          "ImageSets/Context"};
     strcpy(root, "/tmp/sak-pascal-XXXXXX");
     if (!mkdtemp(root))
         return -1;
@@ -237,7 +248,8 @@ static uint8_t part_at(int y, int x)
 {
     static const struct {
         int part, y0, x0, y1, x1;
-    } order[] = {{2, 2, 5, 4, 7}, {4, 6, 9, 8, 12}, {6, 14, 2, 16, 6}, {1, 0, 4, 3, 8}, {2, 2, 2, 10, 10}};
+    } order[] = {
+        {2, 2, 5, 4, 7}, {4, 6, 9, 8, 12}, {6, 14, 2, 16, 6}, {1, 0, 4, 3, 8}, {2, 2, 2, 10, 10}};
     for (size_t k = 0; k < sizeof order / sizeof *order; k++) /* the last painted first */
         if (y >= order[k].y0 && y < order[k].y1 && x >= order[k].x0 && x < order[k].x1)
             return (uint8_t)order[k].part;
@@ -354,7 +366,9 @@ static void what_is_broken_is_named(void **state)
     put_labels("human_parts/2008_000002.mat", labels, MAT_FT_MAT5);
     refuse("there is no anno.objects");
     put_parts("human_parts/2008_000002.mat", people, 4);
-    must(sak_file_write_atomic(at("pascal-context/trainval/2008_000002.mat"), "MATLAB 5.0", 10, &err), &err);
+    must(sak_file_write_atomic(at("pascal-context/trainval/2008_000002.mat"), "MATLAB 5.0", 10,
+                               &err),
+         &err);
     refuse("not a MATLAB .mat file");
     put_parts("pascal-context/trainval/2008_000002.mat", cow, 1);
     refuse("there is no LabelMap");

@@ -284,6 +284,7 @@ void sak_open_data(lua_State *L)
     sak_new_type(L, TYPE, dataset, d_close);
     sak_new_type(L, LOADER, loader, l_close);
     static const luaL_Reg functions[] = {
-        {"rooms", open_rooms}, {"folder", sak_open_folder_dataset}, {"archive", open_archive}, {"loader", new_loader}, {NULL, NULL}};
+        {"rooms", open_rooms}, {"folder", sak_open_folder_dataset}, {"archive", open_archive},
+        {"loader", new_loader}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -84,7 +84,7 @@ static void read_task(lua_State *L, own_layout *o, unsigned flag)
         return;
     read_ignore(L, m);
     const bool parts = flag == SAK_HAS_PARTS;
-    m->colour = (const uint8_t (*)[3])o->colour[parts];
+    m->colour = (const uint8_t(*)[3])o->colour[parts];
     m->colours = read_colours(L, o->colour[parts]);
     int *const classes = parts ? &o->l.parts : &o->l.classes;
     *classes = whole(L, "classes", m->colours);

@@ -43,9 +43,15 @@ static void push_sums(lua_State *L, const sak_inspection *s)
     const struct {
         const char *key;
         int64_t v;
-    } whole[] = {{"read", s->read},     {"bad", s->bad},       {"pixels", s->pixels},
-                 {"edge", s->edge},     {"sal", s->sal},       {"people", s->people},
-                 {"deep", s->deep},     {"facing", s->facing}, {"depth_samples", s->depth_samples},
+    } whole[] = {{"read", s->read},
+                 {"bad", s->bad},
+                 {"pixels", s->pixels},
+                 {"edge", s->edge},
+                 {"sal", s->sal},
+                 {"people", s->people},
+                 {"deep", s->deep},
+                 {"facing", s->facing},
+                 {"depth_samples", s->depth_samples},
                  {"normal_samples", s->normal_samples}};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {

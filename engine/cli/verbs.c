@@ -147,7 +147,7 @@ const sak_verb sak_verbs[] = {
      "both is a mistake.  scripts/dump_reference.py writes dumps of your own PyTorch models and\n"
      "describes the format.",
      sak_verb_verify},
-    {"data", "check|show DIR|SCRIPT", 2, 2, "split limit out augment set threads json quiet", false,
+    {"data", "check|show DIR|SCRIPT", 2, 2, "split limit out augment set db threads json quiet", false,
      "is a data set whole, and does it look right?",
      "check reads every sample: counts, sizes, class histograms, value ranges, and every file that is\n"
      "missing, broken, or not of its image's size.  show draws samples, one row each.\n"

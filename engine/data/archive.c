@@ -160,7 +160,8 @@ static sak_status store_index(const archive *a, const char *index, const struct 
 static sak_status read_bytes(const archive *a, const picture *p, void *to, sak_error *err)
 {
     for (int64_t done = 0; done < p->size;) {
-        const ssize_t n = pread(a->fd, (char *)to + done, (size_t)(p->size - done), (off_t)(p->offset + done));
+        const ssize_t n =
+            pread(a->fd, (char *)to + done, (size_t)(p->size - done), (off_t)(p->offset + done));
         if (n == 0 || (n < 0 && errno != EINTR))
             return SAK_FAIL(err, SAK_EIO, "%s: %s: %s", a->path, p->name,
                             n < 0 ? strerror(errno) : "the archive has become shorter");
@@ -238,7 +239,8 @@ static sak_status open_archive(sak_dataset *d, const char *path, const char *cac
     d->state = a;
     a->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (a->fd < 0)
-        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path, strerror(errno));
+        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path,
+                        strerror(errno));
     SAK_TRY(sak_alloc((void **)&a->path, strlen(path) + 1, 1, err));
     strcpy(a->path, path);
     const char *slash = strrchr(path, '/');

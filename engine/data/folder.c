@@ -16,14 +16,23 @@ const sak_layout sak_layout_nyud = {
     .parts = 7,
     .n = 7,
     .m = {{.flag = SAK_HAS_IMAGE, .dir = "images", .suffix = ".png"},
-          {.flag = SAK_HAS_SEMSEG, .dir = "segmentation", .suffix = ".png", .optional = true,
-           .offset = 1, .ignore = -1, .ignore_colour = -1},
+          {.flag = SAK_HAS_SEMSEG,
+           .dir = "segmentation",
+           .suffix = ".png",
+           .optional = true,
+           .offset = 1,
+           .ignore = -1,
+           .ignore_colour = -1},
           {.flag = SAK_HAS_DEPTH, .dir = "depth", .suffix = ".npy", .optional = true},
           {.flag = SAK_HAS_NORMALS, .dir = "normals", .suffix = ".png", .optional = true},
           {.flag = SAK_HAS_EDGE, .dir = "edge", .suffix = ".png", .optional = true},
           {.flag = SAK_HAS_SAL, .dir = "sal", .suffix = ".png", .optional = true},
-          {.flag = SAK_HAS_PARTS, .dir = "human_parts", .suffix = ".png", .optional = true,
-           .ignore = -1, .ignore_colour = -1}},
+          {.flag = SAK_HAS_PARTS,
+           .dir = "human_parts",
+           .suffix = ".png",
+           .optional = true,
+           .ignore = -1,
+           .ignore_colour = -1}},
 };
 
 const sak_layout sak_layout_images = {
@@ -41,7 +50,7 @@ const sak_modality *sak_layout_find(const sak_layout *l, unsigned flag)
 
 const char *sak_modality_name(unsigned flag)
 {
-    static const char *const names[] = {"image", "semseg", "depth",       "normals", "edge",
+    static const char *const names[] = {"image", "semseg",      "depth",    "normals", "edge",
                                         "sal",   "human_parts", "instance", "caption"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (flag == 1u << i)

@@ -1,5 +1,5 @@
-/* Datasets in folders: which files hold which modality is a table, so that the published layouts and
- * a lab's own differ in data only. */
+/* Datasets in folders: which files hold which modality is a table, so that the published layouts
+ * and a lab's own differ in data only. */
 #ifndef SAK_DATA_FOLDER_H
 #define SAK_DATA_FOLDER_H
 
@@ -20,23 +20,23 @@ typedef sak_status sak_modality_read(const sak_dataset *d, const sak_modality *m
 /* Files of one modality: <root>/<dir>/<id><suffix>. */
 struct sak_modality {
     unsigned flag;
-    const char *dir;     /* below the root; "" is the root itself */
-    const char *first;   /* a folder that is looked in before dir, or NULL */
-    const char *suffix;  /* image only: NULL for any of .png, .jpg, .jpeg, in either case */
-    bool optional;       /* without its folder the dataset lacks the modality; else an error */
-    int offset;          /* class 0 is stored as this; lower values are unlabelled */
-    int ignore;          /* a stored value that is unlabelled too, as 255 always is; -1: none */
-    int threshold;       /* masks: 1 from this grey level on; 0 = 128 */
-    double scale;        /* depth: metres per stored unit; 0 = 1 */
-    int8_t axis[3];      /* normals: X, Y, Z are +-channel 1, 2, 3; 0,0,0 = as stored */
+    const char *dir;    /* below the root; "" is the root itself */
+    const char *first;  /* a folder that is looked in before dir, or NULL */
+    const char *suffix; /* image only: NULL for any of .png, .jpg, .jpeg, in either case */
+    bool optional;      /* without its folder the dataset lacks the modality; else an error */
+    int offset;         /* class 0 is stored as this; lower values are unlabelled */
+    int ignore;         /* a stored value that is unlabelled too, as 255 always is; -1: none */
+    int threshold;      /* masks: 1 from this grey level on; 0 = 128 */
+    double scale;       /* depth: metres per stored unit; 0 = 1 */
+    int8_t axis[3];     /* normals: X, Y, Z are +-channel 1, 2, 3; 0,0,0 = as stored */
     const uint8_t (*colour)[3]; /* classes are stored as colours, `colours` of them */
     int colours;
-    int ignore_colour;   /* 0xRRGGBB that is unlabelled; -1: none */
+    int ignore_colour;       /* 0xRRGGBB that is unlabelled; -1: none */
     sak_modality_read *read; /* NULL: by flag */
 };
 
 typedef struct sak_layout {
-    const char *lists; /* folder of the lists of ids, or NULL */
+    const char *lists;                  /* folder of the lists of ids, or NULL */
     const char *class_file, *part_file; /* optional lists of names; NULL: never */
     const char *const *class_names;     /* `classes` of them, or NULL */
     int classes, parts;                 /* where no file says */
@@ -47,8 +47,9 @@ typedef struct sak_layout {
 /* Which samples: those of a list, or a share of all images there are. */
 typedef struct sak_split {
     const char *list; /* "train" is <root>/<lists>/train.txt, "some/train.txt" is below the root */
-    bool unchecked;   /* opening looks at no file: what is broken shows when it is read; no identity */
-    double from, to;  /* without a list: this part of all images, in a fixed random order */
+    bool
+        unchecked; /* opening looks at no file: what is broken shows when it is read; no identity */
+    double from, to; /* without a list: this part of all images, in a fixed random order */
 } sak_split;
 
 /* The layout's strings and tables are copied.  Opening looks at every file of a labelled set once:
@@ -93,10 +94,12 @@ sak_status sak_folder_list(sak_dataset *d, sak_folder *f, const sak_split *split
 /* Class and part names and counts, from the layout or its files. */
 sak_status sak_folder_names(sak_dataset *d, sak_folder *f, sak_error *err);
 /* Where a sample's file of a modality lies. */
-void sak_folder_path(char out[SAK_PATH_ROOM], const sak_folder *f, const sak_modality *m, int64_t i);
+void sak_folder_path(char out[SAK_PATH_ROOM], const sak_folder *f, const sak_modality *m,
+                     int64_t i);
 /* The reader of a modality without one of its own. */
 sak_modality_read *sak_modality_reader(unsigned flag);
 /* SAK_ESHAPE unless H x W is the sample's size. */
-sak_status sak_folder_same_size(const char *path, int H, int W, const sak_sample *s, sak_error *err);
+sak_status sak_folder_same_size(const char *path, int H, int W, const sak_sample *s,
+                                sak_error *err);
 
 #endif

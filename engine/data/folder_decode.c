@@ -131,8 +131,9 @@ static bool lists_classes(const sak_dataset *d, const sak_modality *m)
     return m->flag == SAK_HAS_SEMSEG && f->layout.class_file;
 }
 
-static sak_status decode_values(const sak_dataset *d, const sak_modality *m, const char *path, const uint8_t *v,
-                                int64_t n, int classes, uint8_t *out, sak_error *err)
+static sak_status decode_values(const sak_dataset *d, const sak_modality *m, const char *path,
+                                const uint8_t *v, int64_t n, int classes, uint8_t *out,
+                                sak_error *err)
 {
     for (int64_t i = 0; i < n; i++) {
         const bool ignore = v[i] == SAK_IGNORE || v[i] < m->offset || v[i] == m->ignore;
@@ -203,11 +204,16 @@ static sak_status read_mask(const sak_dataset *d, const sak_modality *m, const c
 sak_modality_read *sak_modality_reader(unsigned flag)
 {
     switch (flag) {
-    case SAK_HAS_IMAGE: return read_image;
-    case SAK_HAS_DEPTH: return read_depth;
-    case SAK_HAS_NORMALS: return read_normals;
+    case SAK_HAS_IMAGE:
+        return read_image;
+    case SAK_HAS_DEPTH:
+        return read_depth;
+    case SAK_HAS_NORMALS:
+        return read_normals;
     case SAK_HAS_SEMSEG:
-    case SAK_HAS_PARTS: return read_classes;
-    default: return read_mask;
+    case SAK_HAS_PARTS:
+        return read_classes;
+    default:
+        return read_mask;
     }
 }

@@ -167,7 +167,8 @@ static bool is_wanted(const sak_modality *m, const char *name)
 }
 
 /* `below` is the folder's path from the image folder, "" or ending in a slash. */
-static sak_status scan_folder(scan *s, const char *top, const char *below, int depth, sak_error *err)
+static sak_status scan_folder(scan *s, const char *top, const char *below, int depth,
+                              sak_error *err)
 {
     char path[SAK_PATH_ROOM * 2], name[SAK_PATH_ROOM];
     snprintf(path, sizeof path, "%s/%s", top, below);
@@ -184,7 +185,8 @@ static sak_status scan_folder(scan *s, const char *top, const char *below, int d
         else if (fstatat(dirfd(dir), e->d_name, &info, 0) != 0)
             continue; /* a dangling link */
         else if (S_ISDIR(info.st_mode) && depth == DEPTH_MAX)
-            st = SAK_FAIL(err, SAK_EINVAL, "%s/%s: folders more than %d deep", top, name, DEPTH_MAX);
+            st =
+                SAK_FAIL(err, SAK_EINVAL, "%s/%s: folders more than %d deep", top, name, DEPTH_MAX);
         else if (S_ISDIR(info.st_mode))
             st = scan_folder(s, top, strcat(name, "/"), depth + 1, err);
         else if (S_ISREG(info.st_mode) && is_wanted(&s->f->layout.m[0], e->d_name))
@@ -206,7 +208,8 @@ static sak_status check_ids(const sak_folder *f, const found *at, int64_t n, sak
         const char *a = at[i - 1].name, *b = at[i].name;
         const ptrdiff_t stem = picture_suffix(a) - a;
         if (picture_suffix(b) - b == stem && memcmp(a, b, (size_t)stem) == 0)
-            return SAK_FAIL(err, SAK_EFORMAT, "%s: %s and %s are two images of one id", f->root, a, b);
+            return SAK_FAIL(err, SAK_EFORMAT, "%s: %s and %s are two images of one id", f->root, a,
+                            b);
     }
     return SAK_OK;
 }
@@ -292,8 +295,8 @@ static sak_status read_names(sak_folder *f, const char *file, int first, const c
         char *end;
         const long value = strtol(line[i], &end, 10);
         if (end == line[i] || value != first + i || value + 1 > SAK_IGNORE)
-            st = SAK_FAIL(err, SAK_EFORMAT, "%s: line %lld should begin with %lld, is '%.80s'", path,
-                          (long long)i + 1, (long long)(first + i), line[i]);
+            st = SAK_FAIL(err, SAK_EFORMAT, "%s: line %lld should begin with %lld, is '%.80s'",
+                          path, (long long)i + 1, (long long)(first + i), line[i]);
         else if (!(own[i] = sak_arena_text(&f->text, end + strspn(end, " \t"))))
             st = out_of_memory(f, err);
     }

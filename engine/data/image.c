@@ -39,7 +39,8 @@ sak_status sak_image_read(const char *path, sak_image_mode mode, uint8_t **out, 
     bool jpeg;
     *out = NULL;
     SAK_TRY(open_file(path, &file, &jpeg, err));
-    const sak_status st = (jpeg ? sak_jpeg_decode : sak_png_decode)(file, path, mode, out, H, W, err);
+    const sak_status st =
+        (jpeg ? sak_jpeg_decode : sak_png_decode)(file, path, mode, out, H, W, err);
     fclose(file);
     return st;
 }

@@ -6,19 +6,19 @@
 
 #include "data/dataset.h"
 
-/* Sums over samples; {0} is empty.  Whole numbers, or sums taken sample by sample in order: the same
- * for any number of threads. */
+/* Sums over samples; {0} is empty.  Whole numbers, or sums taken sample by sample in order: the
+ * same for any number of threads. */
 typedef struct sak_inspection {
     int64_t read, bad, pixels;
-    int H[2], W[2];          /* smallest and largest */
-    double rgb[3], rgb2[3];  /* per pixel in 0 … 1: sums over samples of means, of mean squares */
-    int64_t semseg[256], parts[256]; /* pixels per class; [255] unlabelled */
-    int64_t edge, sal;       /* pixels set */
-    int64_t people;          /* samples with any part */
-    int64_t deep, facing;    /* pixels with a depth, with a normal */
+    int H[2], W[2];         /* smallest and largest */
+    double rgb[3], rgb2[3]; /* per pixel in 0 … 1: sums over samples of means, of mean squares */
+    int64_t semseg[256], parts[256];    /* pixels per class; [255] unlabelled */
+    int64_t edge, sal;                  /* pixels set */
+    int64_t people;                     /* samples with any part */
+    int64_t deep, facing;               /* pixels with a depth, with a normal */
     double depth, depth_min, depth_max; /* metres: sum over samples of means */
     int64_t depth_samples;
-    double normal[3];        /* sum over samples of mean normals */
+    double normal[3]; /* sum over samples of mean normals */
     int64_t normal_samples;
 } sak_inspection;
 

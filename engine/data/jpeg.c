@@ -1,6 +1,6 @@
 /* JPEG through libjpeg-turbo, with the settings PIL has (slow integer DCT, smooth upsampling), so
- * that pixels are those the published pipelines saw.  libjpeg reports errors with longjmp: what must
- * survive the jump lives in a struct the caller owns. */
+ * that pixels are those the published pipelines saw.  libjpeg reports errors with longjmp: what
+ * must survive the jump lives in a struct the caller owns. */
 #include "data/jpeg.h"
 
 #include <setjmp.h>
@@ -37,8 +37,8 @@ static void on_error(j_common_ptr jpeg)
     fail(c, NULL);
 }
 
-/* Warnings are flaws that decoders live with, as stray bytes between segments; an end that comes too
- * early is not one of them: the rest of the picture would be made up. */
+/* Warnings are flaws that decoders live with, as stray bytes between segments; an end that comes
+ * too early is not one of them: the rest of the picture would be made up. */
 static void on_message(j_common_ptr jpeg, int level)
 {
     if (level < 0 && jpeg->err->msg_code == JWRN_JPEG_EOF)
@@ -105,7 +105,8 @@ static void to_rgb(const uint8_t *cmyk, int n, uint8_t *rgb)
 {
     for (int i = 0; i < n; i++)
         for (int k = 0; k < 3; k++)
-            rgb[3 * i + k] = (uint8_t)(cmyk[4 * i + 3] - scaled(255u - cmyk[4 * i + k], cmyk[4 * i + 3]));
+            rgb[3 * i + k] =
+                (uint8_t)(cmyk[4 * i + 3] - scaled(255u - cmyk[4 * i + k], cmyk[4 * i + 3]));
 }
 
 static bool read_pixels(codec *c)
@@ -161,8 +162,8 @@ sak_status sak_jpeg_decode(FILE *file, const char *name, sak_image_mode mode, ui
 {
     *out = NULL;
     if (mode == SAK_IMAGE_LABEL)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: a JPEG, which does not keep labels' values; store them as PNG",
-                        name);
+        return SAK_FAIL(err, SAK_EFORMAT,
+                        "%s: a JPEG, which does not keep labels' values; store them as PNG", name);
     codec c = {0};
     const sak_status st = decode(&c, file, name, mode, out, err);
     *H = c.H;

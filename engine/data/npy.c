@@ -208,8 +208,8 @@ static const struct type *find_type(const char *descr)
     return NULL;
 }
 
-static void copy_out(const unsigned char *data, const struct type *t, const npy_header *h, int64_t n,
-                     float *out)
+static void copy_out(const unsigned char *data, const struct type *t, const npy_header *h,
+                     int64_t n, float *out)
 {
     const sak_shape *s = &h->shape;
     int64_t index[SAK_MAX_DIMS] = {0}, stride[SAK_MAX_DIMS], step = 1, at = 0;
@@ -253,8 +253,8 @@ sak_status sak_npy_parse(const char *path, const void *data, size_t size, float 
         return BAD("%s: its .npy header cannot be read", path);
     const struct type *type = find_type(h.descr);
     if (!type)
-        return BAD("%s: elements of type '%s'; little-endian numbers of 1 to 8 bytes are read", path,
-                   h.descr);
+        return BAD("%s: elements of type '%s'; little-endian numbers of 1 to 8 bytes are read",
+                   path, h.descr);
     const size_t width = type->size;
     int64_t n = 1;
     bool overflow = false, empty = false;

@@ -1,4 +1,5 @@
-/* NumPy .npy files, versions 1 to 3: real numbers and integers, little-endian, C or Fortran order. */
+/* NumPy .npy files, versions 1 to 3: real numbers and integers, little-endian, C or Fortran order.
+ */
 #ifndef SAK_DATA_NPY_H
 #define SAK_DATA_NPY_H
 

@@ -1,15 +1,15 @@
-/* PASCAL-Context as the multi-task papers use it (Maninis et al., CVPR 2019, and after them MTI-Net,
- * InvPT, TaskPrompter, SAK), in the layout of their data package:
+/* PASCAL-Context as the multi-task papers use it (Maninis et al., CVPR 2019, and after them
+ * MTI-Net, InvPT, TaskPrompter, SAK), in the layout of their data package:
  *
  *   ImageSets/Context/<split>.txt         one id a line
  *   JPEGImages/<id>.jpg
- *   semseg/VOC12/<id>.png                 20 classes and background, 255 = ignore; where there is none:
- *   semseg/pascal-context/<id>.png        the same, made from the context labels
+ *   semseg/VOC12/<id>.png                 20 classes and background, 255 = ignore; where there is
+ * none: semseg/pascal-context/<id>.png        the same, made from the context labels
  *   pascal-context/trainval/<id>.mat      LabelMap: 459 classes; their boundaries are the edges
- *   human_parts/<id>.mat                  anno: objects with parts; of people, merged to 6 and background
- *   normals_distill/<id>.png              n = 2 v / 255 - 1, only where the label is something that
- *                                         NYUD knows, for the network that predicted them learned there
- *   sal_distill/<id>.png                  salient from 128 on
+ *   human_parts/<id>.mat                  anno: objects with parts; of people, merged to 6 and
+ * background normals_distill/<id>.png              n = 2 v / 255 - 1, only where the label is
+ * something that NYUD knows, for the network that predicted them learned there sal_distill/<id>.png
+ * salient from 128 on
  *
  * A modality whose folder is absent is not in `has`. */
 #include <stdio.h>
@@ -61,9 +61,10 @@ static sak_status read_edges(const sak_dataset *d, const sak_modality *m, const 
                 const float *row = map + (size_t)y * (size_t)W;
                 const float *up = map + (size_t)mirrored(y - 1, H) * (size_t)W,
                             *down = map + (size_t)mirrored(y + 1, H) * (size_t)W;
-                s->edge[(size_t)y * (size_t)W + (size_t)x] =
-                    row[mirrored(x - 1, W)] + row[mirrored(x + 1, W)] + up[x] + down[x] -
-                        4 * row[x] != 0;
+                s->edge[(size_t)y * (size_t)W + (size_t)x] = row[mirrored(x - 1, W)] +
+                                                                 row[mirrored(x + 1, W)] + up[x] +
+                                                                 down[x] - 4 * row[x] !=
+                                                             0;
             }
         sak_thin(s->edge, H, W, list);
         sak_free(list);
@@ -93,7 +94,8 @@ static sak_status label_path(const sak_dataset *d, const sak_modality *m, const 
     const sak_folder *f = d->state;
     const char *id = path + strlen(f->root) + strlen(m->dir) + 2;
     const int n = (int)(strlen(id) - strlen(m->suffix));
-    const int used = snprintf(out, SAK_PATH_ROOM, "%s/pascal-context/trainval/%.*s.mat", f->root, n, id);
+    const int used =
+        snprintf(out, SAK_PATH_ROOM, "%s/pascal-context/trainval/%.*s.mat", f->root, n, id);
     if (used < 0 || used >= SAK_PATH_ROOM)
         return SAK_FAIL(err, SAK_EINVAL, "%.80s…: the path is too long", path);
     return SAK_OK;
@@ -123,10 +125,10 @@ static sak_status read_normals(const sak_dataset *d, const sak_modality *m, cons
 static const struct {
     const char *name;
     uint8_t part;
-} parts[] = {{"hair", 1},  {"head", 1},   {"lear", 1},   {"lebrow", 1}, {"leye", 1},  {"lfoot", 6},
-             {"lhand", 4}, {"llarm", 4},  {"llleg", 6},  {"luarm", 3},  {"luleg", 5}, {"mouth", 1},
-             {"neck", 2},  {"nose", 1},   {"rear", 1},   {"rebrow", 1}, {"reye", 1},  {"rfoot", 6},
-             {"rhand", 4}, {"rlarm", 4},  {"rlleg", 6},  {"ruarm", 3},  {"ruleg", 5}, {"torso", 2}};
+} parts[] = {{"hair", 1},  {"head", 1},  {"lear", 1},  {"lebrow", 1}, {"leye", 1},  {"lfoot", 6},
+             {"lhand", 4}, {"llarm", 4}, {"llleg", 6}, {"luarm", 3},  {"luleg", 5}, {"mouth", 1},
+             {"neck", 2},  {"nose", 1},  {"rear", 1},  {"rebrow", 1}, {"reye", 1},  {"rfoot", 6},
+             {"rhand", 4}, {"rlarm", 4}, {"rlleg", 6}, {"ruarm", 3},  {"ruleg", 5}, {"torso", 2}};
 
 static int find_part(const char *name)
 {
@@ -168,7 +170,8 @@ static sak_status is_person(const person *p, const sak_sample *s, bool *yes, sak
     sak_free(v);
     if (!human)
         return SAK_OK;
-    SAK_TRY(read_mask(p, sak_mat_field(p->objects, p->index, "mask"), "anno.objects.mask", s, &v, err));
+    SAK_TRY(
+        read_mask(p, sak_mat_field(p->objects, p->index, "mask"), "anno.objects.mask", s, &v, err));
     for (int64_t i = 0; !*yes && i < (int64_t)s->H * s->W; i++)
         *yes = v[i] > 0;
     sak_free(v);
@@ -185,9 +188,12 @@ static sak_status paint_parts(const person *p, sak_sample *s, sak_error *err)
         if (!name) /* [], of someone without parts */
             continue;
         if (!sak_mat_text(name, text, sizeof text) || find_part(text) < 0)
-            return SAK_FAIL(err, SAK_EFORMAT, "%s: anno.objects(%lld).parts(%lld): '%s' is no part of "
-                            "a person", p->path, (long long)p->index + 1, (long long)k + 1, text);
-        SAK_TRY(read_mask(p, sak_mat_field(list, k, "mask"), "anno.objects.parts.mask", s, &mask, err));
+            return SAK_FAIL(err, SAK_EFORMAT,
+                            "%s: anno.objects(%lld).parts(%lld): '%s' is no part of "
+                            "a person",
+                            p->path, (long long)p->index + 1, (long long)k + 1, text);
+        SAK_TRY(
+            read_mask(p, sak_mat_field(list, k, "mask"), "anno.objects.parts.mask", s, &mask, err));
         for (int64_t i = 0; i < (int64_t)s->H * s->W; i++)
             if (mask[i] != 0)
                 s->parts[i] = (uint8_t)find_part(text);
@@ -224,9 +230,9 @@ static sak_status read_parts(const sak_dataset *d, const sak_modality *m, const 
 }
 
 static const char *const class_names[] = {
-    "background", "aeroplane",   "bicycle", "bird",  "boat",      "bottle", "bus",
-    "car",        "cat",         "chair",   "cow",   "diningtable", "dog",  "horse",
-    "motorbike",  "person",      "pottedplant", "sheep", "sofa",  "train",  "tvmonitor"};
+    "background", "aeroplane", "bicycle",     "bird",  "boat",        "bottle", "bus",
+    "car",        "cat",       "chair",       "cow",   "diningtable", "dog",    "horse",
+    "motorbike",  "person",    "pottedplant", "sheep", "sofa",        "train",  "tvmonitor"};
 
 const sak_layout sak_layout_pascal = {
     .lists = "ImageSets/Context",
@@ -235,13 +241,27 @@ const sak_layout sak_layout_pascal = {
     .parts = 7,
     .n = 6,
     .m = {{.flag = SAK_HAS_IMAGE, .dir = "JPEGImages", .suffix = ".jpg"},
-          {.flag = SAK_HAS_SEMSEG, .dir = "semseg/pascal-context", .first = "semseg/VOC12",
-           .suffix = ".png", .optional = true, .ignore = -1, .ignore_colour = -1},
-          {.flag = SAK_HAS_EDGE, .dir = "pascal-context/trainval", .suffix = ".mat",
-           .optional = true, .read = read_edges},
-          {.flag = SAK_HAS_PARTS, .dir = "human_parts", .suffix = ".mat", .optional = true,
+          {.flag = SAK_HAS_SEMSEG,
+           .dir = "semseg/pascal-context",
+           .first = "semseg/VOC12",
+           .suffix = ".png",
+           .optional = true,
+           .ignore = -1,
+           .ignore_colour = -1},
+          {.flag = SAK_HAS_EDGE,
+           .dir = "pascal-context/trainval",
+           .suffix = ".mat",
+           .optional = true,
+           .read = read_edges},
+          {.flag = SAK_HAS_PARTS,
+           .dir = "human_parts",
+           .suffix = ".mat",
+           .optional = true,
            .read = read_parts},
-          {.flag = SAK_HAS_NORMALS, .dir = "normals_distill", .suffix = ".png", .optional = true,
+          {.flag = SAK_HAS_NORMALS,
+           .dir = "normals_distill",
+           .suffix = ".png",
+           .optional = true,
            .read = read_normals},
           {.flag = SAK_HAS_SAL, .dir = "sal_distill", .suffix = ".png", .optional = true}},
 };

@@ -98,7 +98,8 @@ static bool read_header(codec *c)
     if (setjmp(c->jump))
         return false;
     png_set_read_fn(c->png, c, on_read);
-    png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* checked by sak_image_check_size */
+    png_set_user_limits(c->png, PNG_UINT_31_MAX,
+                        PNG_UINT_31_MAX); /* checked by sak_image_check_size */
     png_set_sig_bytes(c->png, 8);
     png_read_info(c->png, c->info);
     c->H = (int)png_get_image_height(c->png, c->info);
@@ -236,8 +237,10 @@ static sak_status decode_values(codec *c, const char *name, uint16_t **out, sak_
         return invalid(c, name, err);
     SAK_TRY(sak_image_check_size(name, c->H, c->W, err));
     if (c->colour != PNG_COLOR_TYPE_GRAY)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: values are read from a grey PNG, this one has colour, "
-                        "a palette or alpha", name);
+        return SAK_FAIL(err, SAK_EFORMAT,
+                        "%s: values are read from a grey PNG, this one has colour, "
+                        "a palette or alpha",
+                        name);
     if (!read_values(c))
         return invalid(c, name, err);
     SAK_TRY(reserve(c, err));

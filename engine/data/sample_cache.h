@@ -10,7 +10,7 @@
 
 typedef struct sak_sample_cache {
     int64_t count;
-    size_t limit;              /* bytes */
+    size_t limit; /* bytes */
     atomic_size_t used;
     _Atomic(sak_sample *) *entry; /* `count`; set once, read without a lock */
 } sak_sample_cache;

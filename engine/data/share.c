@@ -11,7 +11,8 @@ sak_status sak_share_take(const char *what, int64_t n, double from, double to, i
                           int64_t *count, sak_error *err)
 {
     if (!(from >= 0 && from < to && to <= 1))
-        return SAK_FAIL(err, SAK_EINVAL, "%s: the part from %g to %g of its images", what, from, to);
+        return SAK_FAIL(err, SAK_EINVAL, "%s: the part from %g to %g of its images", what, from,
+                        to);
     const int64_t first = llround(from * (double)n), end = llround(to * (double)n);
     if (first == end)
         return SAK_FAIL(err, SAK_EINVAL, "%s: the part from %g to %g of %lld images is empty", what,

@@ -1,4 +1,5 @@
-/* tar: 512-byte headers, each followed by its file padded to 512.  Nothing in a header is trusted. */
+/* tar: 512-byte headers, each followed by its file padded to 512.  Nothing in a header is trusted.
+ */
 #include "data/tar.h"
 
 #include <stdbool.h>
@@ -44,7 +45,8 @@ static bool sum_is_right(const unsigned char b[BLOCK])
 
 static void read_name(const unsigned char b[BLOCK], header *h)
 {
-    const bool ustar = memcmp(b + 257, "ustar", 6) == 0; /* GNU's own has a blank there, no prefix */
+    const bool ustar =
+        memcmp(b + 257, "ustar", 6) == 0; /* GNU's own has a blank there, no prefix */
     const int prefix = ustar ? (int)strnlen((const char *)b + 345, 155) : 0;
     snprintf(h->name, sizeof h->name, "%.*s%s%.100s", prefix, (const char *)b + 345,
              prefix ? "/" : "", (const char *)b);
@@ -70,8 +72,9 @@ static sak_status at_offset(FILE *file, int64_t offset, void *to, size_t n, cons
                             sak_error *err)
 {
     if (fseeko(file, (off_t)offset, SEEK_SET) != 0 || fread(to, 1, n, file) != n)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: the archive ends too early, at byte %lld (truncated)",
-                        path, (long long)offset);
+        return SAK_FAIL(err, SAK_EFORMAT,
+                        "%s: the archive ends too early, at byte %lld (truncated)", path,
+                        (long long)offset);
     return SAK_OK;
 }
 
@@ -106,15 +109,17 @@ sak_status sak_tar_walk(FILE *file, const char *path, int64_t from, int64_t to,
         if (b[0] == 0 && number(b + 148, 8) == 0)
             return SAK_OK; /* the end: a block of zeros */
         if (!sum_is_right(b))
-            return SAK_FAIL(err, SAK_EFORMAT, "%s: not a tar, or a damaged one: wrong checksum at byte %lld",
-                            path, (long long)at);
+            return SAK_FAIL(err, SAK_EFORMAT,
+                            "%s: not a tar, or a damaged one: wrong checksum at byte %lld", path,
+                            (long long)at);
         read_name(b, &h);
         h.size = number(b + 124, 12);
         h.type = (char)b[156];
         at += BLOCK;
         if (h.size < 0 || h.size > to - at)
-            return SAK_FAIL(err, SAK_EFORMAT, "%s: '%.100s' at byte %lld goes on past the end (truncated)",
-                            path, h.name, (long long)at);
+            return SAK_FAIL(err, SAK_EFORMAT,
+                            "%s: '%.100s' at byte %lld goes on past the end (truncated)", path,
+                            h.name, (long long)at);
         if (h.type == 'L' || h.type == 'x') {
             SAK_TRY(long_name(file, path, at, &h, name, err));
         } else {

@@ -105,6 +105,7 @@ function dataset.train_loader(data, d, stage, fields, seed, more)
   local a = stage.augment or {}
   local o = dataset.augment_options(stage, a.size or stage.size or data.size, d.depth_max)
   o.fields, o.batch, o.seed, o.shuffle, o.threads, o.cache_bytes = fields, stage.batch, seed, true, 1, 2 ^ 31
+  o.skip_bad = d.on_bad == "skip"
   o.limit = math.max(stage.batch, math.floor(data.info.count * (d.fraction or 1) + 0.5))
   for k, v in pairs(more or {}) do o[k] = v end
   return core.loader(data.train, o)
@@ -112,7 +113,8 @@ end
 
 function dataset.val_loader(data, d, batch, fields)
   return core.loader(data.val, { fields = fields, batch = batch, shuffle = false, train = false,
-    H = data.size[1], W = data.size[2], depth_max = d.depth_max, threads = 1, cache_bytes = 2 ^ 31 })
+    H = data.size[1], W = data.size[2], depth_max = d.depth_max, threads = 1, cache_bytes = 2 ^ 31,
+    skip_bad = d.on_bad == "skip" })
 end
 
 return dataset

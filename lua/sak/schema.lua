@@ -253,6 +253,8 @@ label_files "label_files" { doc = "One task's labels in a folder dataset: <root>
     "normals: what the three channels hold; x right, y up, z towards the camera if not given" },
   { "threshold", int { min = 1, max = 255 }, "edge, sal: grey level from which on a pixel counts; 128 if not given" } }
 
+local on_bad = { "on_bad", choice { "stop", "skip" },
+  "a file that cannot be read stops the run, or the next sample takes its place and it is counted", default = "stop" }
 local list_or_share = either(text {}, number { above = 0, max = 1 })
 local depth_max = { "depth_max", number { above = 0 }, "depths beyond it (metres) are not scored", default = 80 }
 local student_size = { "size", size, "image size the student sees", required = true }
@@ -267,21 +269,21 @@ data "folder" { doc = "A folder with images and labels: in the NYUD layout (imag
   { "classes", int { min = 2 },
     "semseg classes; counted from the folder's classes.txt if not given" },
   { "parts", int { min = 2 }, "human-part classes, background included" },
-  depth_max, data_fields }
+  depth_max, on_bad, data_fields }
 data "pascal" { doc = "PASCAL-Context in the layout of the published multi-task package: JPEGImages/, semseg/, human_parts/, …, ImageSets/Context/.",
   { "root", text {}, "the folder", required = true },
   { "train", text {}, "list of training images in ImageSets/Context/", default = "train" },
   { "val", text {}, "list of validation images in ImageSets/Context/", default = "val" },
   { "size", size, "image size the student sees", default = { 512, 512 } },
-  data_fields }
+  on_bad, data_fields }
 data "images" { doc = "Images without labels, for stage 1: all pictures in a folder and the folders in it, or in a tar archive.",
   { "root", text {}, "the folder, or the archive; it is read in place", required = true },
-  student_size, data_fields }
+  student_size, on_bad, data_fields }
 data "imagenet" { doc = "ImageNet-1k for stage 1: ILSVRC2012_img_<train>.tar as published, read in place, or <train>/<class>/*.JPEG.",
   { "root", text {}, "the folder that holds the archives or the folders", required = true },
   { "train", choice { "train", "val" }, "which half is trained on", default = "train" },
   { "size", size, "image size the student sees", default = { 384, 384 } },
-  data_fields }
+  on_bad, data_fields }
 
 -- Student -----------------------------------------------------------------------------------------
 

@@ -90,7 +90,14 @@ function train.run(ctx, loop)
   if profiling then report_profile(graph, loop.name, iterations) end
   run:log(loop.name .. "/images_per_s", ctx.step, iterations * stage.batch / wall)
   run:log(loop.name .. "/wall_s", ctx.step, wall)
-  run:log(loop.name .. "/loader_wait_s", ctx.step, loop.loader:stats().wait_s)
+  local read = loop.loader:stats()
+  run:log(loop.name .. "/loader_wait_s", ctx.step, read.wait_s)
+  if read.bad > 0 then
+    run:log(loop.name .. "/loader_bad", ctx.step, read.bad)
+    local text = ("%s: %d images could not be read and were skipped; `sak data check` names them"):format(loop.name, read.bad)
+    run:event("warn", "data", ctx.step, text)
+    ctx.note(text)
+  end
   run:flush()
   return true
 end
