@@ -23,16 +23,20 @@ struct sak_mat {
 
 static pthread_mutex_t hdf5_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* v7.3: version 2.0 in the header's two bytes before the byte-order mark, in either order. */
-static bool is_hdf5(const char *path)
+/* The version in the header's bytes 124 and 125, in the order that the mark after them says: 1 is
+ * v5, 2 is v7.3, which is HDF5.  0: neither.  Version 4 has no header to go by, and matio believes
+ * whatever sizes it finds in such a file. */
+static int version_of(const char *path)
 {
     unsigned char head[128] = {0};
     FILE *file = fopen(path, "rb");
     const bool whole = file && fread(head, 1, sizeof head, file) == sizeof head;
     if (file)
         fclose(file);
-    const unsigned char *version = head + 124;
-    return whole && version[0] + version[1] == 2 && version[0] * version[1] == 0;
+    const bool little = head[126] == 'I' && head[127] == 'M';
+    const bool big = head[126] == 'M' && head[127] == 'I';
+    const int version = head[little ? 125 : 124], rest = head[little ? 124 : 125];
+    return whole && (little || big) && rest == 0 && version <= 2 ? version : 0;
 }
 
 static matvar_t *native(const sak_mat_value *v)
@@ -50,16 +54,19 @@ sak_status sak_mat_open(sak_mat **m, const char *path, sak_error *err)
     *m = NULL;
     if (access(path, R_OK) != 0)
         return SAK_FAIL(err, SAK_ENOENT, "%s: cannot be read", path);
+    const int version = version_of(path);
+    if (version == 0)
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: not a MATLAB .mat file of version 5 or 7.3", path);
     sak_mat *own = NULL;
     SAK_TRY(sak_alloc((void **)&own, 1, sizeof *own, err));
-    own->hdf5 = is_hdf5(path);
+    own->hdf5 = version == 2;
     if (own->hdf5)
         pthread_mutex_lock(&hdf5_lock);
     own->file = Mat_Open(path, MAT_ACC_RDONLY);
     own->path = strdup(path);
     if (!own->file || !own->path) {
         sak_mat_close(own);
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: not a MATLAB .mat file", path);
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: not a sound MATLAB .mat file", path);
     }
     *m = own;
     return SAK_OK;

@@ -1,4 +1,4 @@
-/* MATLAB's .mat files (v4, v5, v7.3 where matio has HDF5): variables, cells, fields, and 2-D arrays as images. */
+/* MATLAB's .mat files (v5; v7.3 where matio has HDF5): variables, cells, fields, 2-D arrays. */
 #ifndef SAK_DATA_MAT_H
 #define SAK_DATA_MAT_H
 
