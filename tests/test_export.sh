@@ -33,7 +33,7 @@ finals 1 > "$tmp/straight"
 finals 2 > "$tmp/resumed"
 [ "$(wc -l < "$tmp/straight")" -gt 25 ] || fail "few metrics: $(cat "$tmp/straight")"
 cmp "$tmp/straight" "$tmp/resumed" || fail "stage 2 from the exported stage 1 differs"
-tensors() { "$sak" export "$1" "$tmp/t.safetensors" --json --quiet > /dev/null; tail -c 380000 "$tmp/t.safetensors" | sha256sum; }
+tensors() { "$sak" export "$1" "$tmp/t.safetensors" --json --quiet > /dev/null; tail -c "${2:-380000}" "$tmp/t.safetensors" | sha256sum; }
 [ "$(tensors 1)" = "$(tensors 2)" ] || fail "the students differ"
 said=$(value "select text from event where run_id = 2 and kind = 'weights' and text glob 'student:*'")
 case $said in *'new here: head of depth, head of semseg, routers of depth, routers of semseg'*) ;; *) fail "said: $said" ;; esac
@@ -56,6 +56,37 @@ grep -q '"heads.depth.linear_fuse.1.running_var":{"dtype":"F32"' "$tmp/half.safe
 grep -q '"run":"' "$tmp/half.safetensors" && grep -q '"config_sha256":"' "$tmp/half.safetensors" || fail "no metadata"
 "$sak" check tests/scripts/tiny.lua --set '~stages[1]' --set 'student.tasks=["semseg","depth"]' --set student.router.noisy=false \
     --set "+student.weights=$tmp/half.safetensors" | grep -q '206 tensors' || fail "halves are not taken"
+
+# a student with LoRA leaves after stage 1: stage 2 merges the updates as the run that went straight through
+lora=(--set 'student.lora=sak.lora { rank = 2, alpha = 6, stage2 = "merge" }' --set 'student.tasks=["depth"]')
+run "${lora[@]}"
+id=$(value "select max(run) from runs")
+"$sak" export @last "$tmp/lora.safetensors" --stage 1 --quiet
+run "${lora[@]}" --set '~stages[1]' --set "+student.weights=$tmp/lora.safetensors"
+[ "$(tensors "$id" 200000)" = "$(tensors $((id + 1)) 200000)" ] || fail "a stage 2 from an exported LoRA stage 1 differs"
+value "select text from event where run_id = $((id + 1)) and kind = 'weights' and text glob 'student:*'" | grep -q 'LoRA merged' ||
+    fail "nothing was merged"
+run "${lora[@]}" --set student.lora=false --set '~stages[1]' --set "+student.weights=$tmp/lora.safetensors"
+[ "$(tensors "$id" 200000)" = "$(tensors $((id + 2)) 200000)" ] || fail "alpha in the file's metadata was not used"
+
+# what a run left is not exported over, under whatever name
+own=$(ls "$tmp"/runs/*/student.safetensors | head -1)
+ln "$own" "$tmp/link.safetensors"
+before=$(sha256sum < "$own")
+for to in "$own" "$tmp/link.safetensors" "$tmp/runs/x.safetensors" "$(dirname "$own")/half.safetensors"; do
+    refuse "$to: " export 1 "$to" --dtype bf16
+done
+[ "$(sha256sum < "$own")" = "$before" ] || fail "export changed a run's file"
+
+# which entry of a nested checkpoint
+nested=(check tests/scripts/tiny.lua --set "teachers[name=a].weights=tests/fixtures/weights/ambiguous.pth")
+refuse 'Give key = "…", one of: ' "${nested[@]}"
+refuse 'no image encoder under names known here' "${nested[@]}" --set '+teachers[name=a].key=encoder'
+refuse 'Give key = "…", one of: ' check tests/scripts/tiny.lua --set +student.weights=tests/fixtures/weights/ambiguous.pth
+refuse 'missing in the file' check tests/scripts/tiny.lua --set +student.weights=tests/fixtures/weights/ambiguous.pth --set +student.key=encoder
+refuse 'no image encoder under names known here' check tests/scripts/tiny.lua --set +student.stem.key=encoder \
+    --set +student.stem.weights=tests/fixtures/weights/ambiguous.pth
+refuse 'but there is no file' check tests/scripts/tiny.lua --set +student.stem.key=ema
 
 refuse 'has 2 stages, not 3' export 1 "$tmp/x.safetensors" --stage 3
 refuse "no run '77'" export 77 "$tmp/x.safetensors"

@@ -97,6 +97,12 @@ bool sak_dir_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool sak_file_same(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
 sak_status sak_map_open(sak_map *m, const char *path, sak_error *err)
 {
     *m = (sak_map){0};

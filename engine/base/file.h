@@ -13,6 +13,7 @@
 sak_status sak_file_read(const char *path, size_t max, void **data, size_t *size, sak_error *err);
 bool sak_file_exists(const char *path); /* a regular file, or a link to one */
 bool sak_dir_exists(const char *path);
+bool sak_file_same(const char *a, const char *b); /* one file or folder, under whatever names */
 
 /* A read-only mapping; data is NULL for an empty file.  A file that someone truncates in place
  * while it is mapped kills the reader: sak's own files are only ever replaced by rename. */

@@ -38,25 +38,23 @@ static layout read_layout(lua_State *L, int options, const sak_st_tensor *t, con
                      SAK_SHAPE_TEXT(&t->shape), SAK_SHAPE_TEXT(s));
         return l;
     }
-    l.B = t->shape.n ? t->shape.d[0] : 1;
-    l.C = t->shape.n > 1 ? t->shape.d[1] : 1;
+    /* (B, C, …) there, (images, …, channels) here: the same images, every step-th channel, and each
+     * length between them */
+    const int n = t->shape.n;
+    l.B = n ? t->shape.d[0] : 1;
+    l.C = n > 1 ? t->shape.d[1] : 1;
     l.S = t->count / (l.B * l.C > 0 ? l.B * l.C : 1);
     const int64_t images = s->n ? s->d[0] : 1;
-    l.first_b = sak_opt_bool(L, options, "last_image", false) ? images - l.B : 0;
-    if (l.S * images * l.channels != count || (l.C - 1) * l.step >= l.channels ||
-        l.first_b < 0 || l.first_b + l.B > images)
+    const bool last = sak_opt_bool(L, options, "last_image", false);
+    l.first_b = last ? images - l.B : 0;
+    bool same = l.B == (last ? 1 : images) && l.C == (l.channels + l.step - 1) / l.step &&
+                l.S * images * l.channels == count;
+    for (int i = 2; i < n && n == 4 && s->n == 4; i++)
+        same = same && t->shape.d[i] == s->d[i - 1];
+    if (!same)
         SAK_FAIL(err, SAK_ESHAPE, "'%s' is %s in the file but %s (channels last) here", t->name,
                  SAK_SHAPE_TEXT(&t->shape), SAK_SHAPE_TEXT(s));
     return l;
-}
-
-static const sak_st_tensor *file_tensor(lua_State *L, int file, const char *name)
-{
-    const sak_weights *st = luaL_checkudata(L, file, "sak.weights");
-    const sak_st_tensor *t = sak_weights_find(st, name);
-    if (!t)
-        luaL_error(L, "%s has no tensor '%s'", st->path, name);
-    return t;
 }
 
 static float *read_tensor(lua_State *L, const sak_st_tensor *t)
@@ -105,7 +103,7 @@ static sak_real *own_tensor(lua_State *L, bool write, sak_shape *shape)
 static sides both_sides(lua_State *L, bool write)
 {
     sak_shape shape;
-    sides s = {.x = own_tensor(L, write, &shape), .t = file_tensor(L, 3, luaL_checkstring(L, 4))};
+    sides s = {.x = own_tensor(L, write, &shape), .t = sak_stored_tensor(L, sak_to_weights(L, 3), luaL_checkstring(L, 4))};
     if (!s.x)
         return s;
     sak_error err;
@@ -130,7 +128,7 @@ static int compare(lua_State *L)
     const sak_real *x = s.x;
     const float *want = s.file;
     const char *weak_name = sak_opt_text(L, 5, "weak", NULL);
-    const float *weak = weak_name ? read_tensor(L, file_tensor(L, 3, weak_name)) : NULL;
+    const float *weak = weak_name ? read_tensor(L, sak_stored_tensor(L, sak_to_weights(L, 3), weak_name)) : NULL;
     const double floor_ = sak_opt_number(L, 5, "floor", 0);
     double d2 = 0, n2 = 0, worst = -1, weak_worst = 0, max = 0, beyond = 0;
     int64_t at = 0;

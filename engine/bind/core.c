@@ -1,6 +1,7 @@
 /* The module `sak.core`: what trusted Lua code drives the engine with. */
 #include "bind/core.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int sak_raise(lua_State *L, const sak_error *err)
@@ -114,13 +115,46 @@ const char *sak_opt_text(lua_State *L, int i, const char *key, const char *def)
     return v;
 }
 
+void sak_push_values(lua_State *L, const sak_real *x, int64_t n)
+{
+    lua_createtable(L, (int)n, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_pushnumber(L, x[i]);
+        lua_seti(L, -2, i + 1);
+    }
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void sak_to_meta(lua_State *L, int i, const char *out[SAK_META_MAX])
+{
+    int n = 0;
+    memset(out, 0, sizeof *out * SAK_META_MAX);
+    if (!lua_istable(L, i))
+        return;
+    lua_pushnil(L);
+    while (lua_next(L, i)) {
+        if (n + 2 >= SAK_META_MAX)
+            luaL_error(L, "metadata has more than %d entries", SAK_META_MAX / 2);
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "metadata must be texts under names"); /* a number's text would be gone after the pop */
+        out[n++] = lua_tostring(L, -2);
+        out[n++] = lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    qsort(out, (size_t)n / 2, sizeof *out * 2, by_key); /* Lua's order is random */
+}
+
 int luaopen_sak_core(lua_State *L)
 {
     lua_newtable(L);
     sak_open_tensor(L);
     sak_open_graph(L);
     sak_open_params(L);
-    sak_open_export(L);
+    sak_open_weights(L);
     sak_open_train(L);
 #ifndef SAK_DOUBLE /* the loader fills batches in float */
     sak_open_data(L);

@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "graph/graph.h"
 #include "results/store.h"
+#include "weights/weights.h"
 
 /* A graph under construction or running; tensors keep it alive through their user value. */
 typedef struct sak_lgraph {
@@ -47,12 +48,18 @@ const char *sak_opt_text(lua_State *L, int i, const char *key, const char *def);
 enum { SAK_META_MAX = 33 };
 void sak_to_meta(lua_State *L, int i, const char *out[SAK_META_MAX]);
 
+/* The n numbers of x as a list. */
+void sak_push_values(lua_State *L, const sak_real *x, int64_t n);
+
 sak_lgraph *sak_to_graph(lua_State *L, int i);
 sak_ltensor *sak_to_tensor(lua_State *L, int i);
 sak_params *sak_to_params(lua_State *L, int i);
 sak_dataset *sak_to_dataset(lua_State *L, int i);
 sak_run *sak_to_run(lua_State *L, int i);
 sak_store *sak_to_store(lua_State *L, int i);
+sak_weights *sak_to_weights(lua_State *L, int i);
+/* Raises if w has no such tensor. */
+const sak_st_tensor *sak_stored_tensor(lua_State *L, const sak_weights *w, const char *name);
 void sak_push_tensor(lua_State *L, int graph_index, sak_graph *g, int node);
 
 /* graph:op(name, {attr}), for ops without inputs. */
@@ -62,7 +69,7 @@ int sak_graph_op_method(lua_State *L);
 void sak_open_tensor(lua_State *L);
 void sak_open_graph(lua_State *L);
 void sak_open_params(lua_State *L);
-void sak_open_export(lua_State *L);
+void sak_open_weights(lua_State *L);
 void sak_open_train(lua_State *L);
 void sak_open_data(lua_State *L);
 void sak_open_meter(lua_State *L);

@@ -60,6 +60,13 @@ static int host_read(lua_State *L)
     return 2;
 }
 
+/* same_file(a, b): do both paths lead to one file or folder? */
+static int host_same_file(lua_State *L)
+{
+    lua_pushboolean(L, sak_file_same(luaL_checkstring(L, 1), luaL_checkstring(L, 2)));
+    return 1;
+}
+
 /* exists(path) -> "file", "folder", "other" or nil */
 static int host_exists(lua_State *L)
 {
@@ -280,7 +287,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {"limits", host_limits},     {"here", host_here},           {"mark", host_mark},
     {"marked", host_marked},     {"describe", host_describe},   {"upvalue", host_upvalue},
     {"encode", sak_json_encode}, {"decode", sak_json_decode},   {"array", sak_json_array},
-    {"sha256_file", host_sha256_file},
+    {"sha256_file", host_sha256_file}, {"same_file", host_same_file},
     {"bf16_kernel", host_bf16_kernel},
     {NULL, NULL},
 };

@@ -1,4 +1,4 @@
-/* Parameter sets and weight files in Lua. */
+/* Parameter sets in Lua. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 #include "weights/safetensors.h"
 
 #define TYPE "sak.params"
-#define FILE_TYPE "sak.weights"
 
 sak_params *sak_to_params(lua_State *L, int i)
 {
@@ -80,15 +79,6 @@ static int p_seal(lua_State *L)
     return 0;
 }
 
-static void push_values(lua_State *L, const sak_real *x, int64_t n)
-{
-    lua_createtable(L, (int)n, 0);
-    for (int64_t i = 0; i < n; i++) {
-        lua_pushnumber(L, x[i]);
-        lua_seti(L, -2, i + 1);
-    }
-}
-
 /* params:has_grad(name) -> did a planned backward pass reach it? */
 static int p_has_grad(lua_State *L)
 {
@@ -108,7 +98,7 @@ static int p_get(lua_State *L)
                                               : NULL;
     if (!x)
         return luaL_error(L, "'%s' has no values yet", q->name);
-    push_values(L, x, q->count);
+    sak_push_values(L, x, q->count);
     return 1;
 }
 
@@ -157,28 +147,6 @@ static bool chosen(lua_State *L, int table, const char *name)
     return false;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-void sak_to_meta(lua_State *L, int i, const char *out[SAK_META_MAX])
-{
-    int n = 0;
-    memset(out, 0, sizeof *out * SAK_META_MAX);
-    if (!lua_istable(L, i))
-        return;
-    lua_pushnil(L);
-    while (lua_next(L, i)) {
-        if (n + 2 >= SAK_META_MAX)
-            luaL_error(L, "metadata has more than %d entries", SAK_META_MAX / 2);
-        out[n++] = luaL_checkstring(L, -2);
-        out[n++] = luaL_checkstring(L, -1);
-        lua_pop(L, 1);
-    }
-    qsort(out, (size_t)n / 2, sizeof *out * 2, by_key); /* Lua's order is random */
-}
-
 static int p_save(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
@@ -202,106 +170,6 @@ static int p_save(lua_State *L)
     return st == SAK_OK ? 0 : sak_raise(L, &err);
 }
 
-/* --- weight files ---------------------------------------------------------------------------- */
-
-static sak_weights *to_file(lua_State *L, int i)
-{
-    return luaL_checkudata(L, i, FILE_TYPE);
-}
-
-/* core.weights(path[, {key = "ema"}]): any kind of weight file; key: the entry of a nested PyTorch
- * checkpoint that holds the model. */
-static int f_open(lua_State *L)
-{
-    sak_weights st;
-    sak_error err;
-    SAK_CHECK(L, &err,
-              sak_weights_open(&st, luaL_checkstring(L, 1), sak_opt_text(L, 2, "key", NULL), &err));
-    sak_weights *own = lua_newuserdatauv(L, sizeof *own, 0);
-    *own = st;
-    luaL_setmetatable(L, FILE_TYPE);
-    return 1;
-}
-
-static int f_close(lua_State *L)
-{
-    sak_weights_close(to_file(L, 1));
-    return 0;
-}
-
-/* file:shapes() -> {name = shape, …} */
-static int f_shapes(lua_State *L)
-{
-    const sak_weights *st = to_file(L, 1);
-    lua_newtable(L);
-    for (int64_t i = 0; i < st->count; i++) {
-        sak_push_shape(L, &st->tensors[i].shape);
-        lua_setfield(L, -2, st->tensors[i].name);
-    }
-    return 1;
-}
-
-/* file:dtypes() -> {name = "F32", …} */
-static int f_dtypes(lua_State *L)
-{
-    const sak_weights *st = to_file(L, 1);
-    lua_newtable(L);
-    for (int64_t i = 0; i < st->count; i++) {
-        lua_pushstring(L, sak_st_dtype_name(st->tensors[i].dtype));
-        lua_setfield(L, -2, st->tensors[i].name);
-    }
-    return 1;
-}
-
-/* file:files() -> paths of the files that hold its tensors, in the order of their first one. */
-static int f_files(lua_State *L)
-{
-    const sak_weights *w = to_file(L, 1);
-    lua_newtable(L);
-    lua_newtable(L); /* seen */
-    lua_Integer n = 0;
-    for (int64_t i = 0; i < w->count; i++) {
-        const char *file = w->tensors[i].file;
-        const bool seen = lua_getfield(L, -1, file) != LUA_TNIL;
-        lua_pop(L, 1);
-        if (seen)
-            continue;
-        lua_pushboolean(L, true);
-        lua_setfield(L, -2, file);
-        lua_pushstring(L, file);
-        lua_seti(L, -3, ++n);
-    }
-    lua_pop(L, 1);
-    return 1;
-}
-
-static int f_meta(lua_State *L)
-{
-    lua_pushstring(L, sak_weights_meta(to_file(L, 1), luaL_checkstring(L, 2)));
-    return 1;
-}
-
-static const sak_st_tensor *tensor_at(lua_State *L, const sak_weights *st, int i)
-{
-    const sak_st_tensor *t = sak_weights_find(st, luaL_checkstring(L, i));
-    if (!t)
-        luaL_error(L, "%s has no tensor '%s'", st->path, lua_tostring(L, i));
-    return t;
-}
-
-/* file:get(name) -> flat list */
-static int f_get(lua_State *L)
-{
-    const sak_st_tensor *t = tensor_at(L, to_file(L, 1), 2);
-    sak_real *x = malloc(sizeof *x * (size_t)(t->count + 1));
-    if (!x)
-        return luaL_error(L, "out of memory reading '%s'", t->name);
-    sak_copy_stored(t, x);
-    push_values(L, x, t->count);
-    free(x);
-    return 1;
-}
-
 /* params:load(name, file, source[, first]): equal shapes, but for dimensions of size 1.  With
  * `first`, all of the tensor becomes the elements of the parameter from there on, counted from 0:
  * one part of a fused matrix.  A frozen parameter is read where it lies in the file, if it can be. */
@@ -310,8 +178,8 @@ static int p_load(lua_State *L)
     sak_params *p = sak_to_params(L, 1);
     const int i = find(L, p, 2);
     const sak_param *q = &p->list[i];
-    const sak_weights *st = to_file(L, 3);
-    const sak_st_tensor *t = tensor_at(L, st, 4);
+    const sak_weights *st = sak_to_weights(L, 3);
+    const sak_st_tensor *t = sak_stored_tensor(L, st, luaL_checkstring(L, 4));
     const int64_t first = luaL_optinteger(L, 5, 0);
     const bool part = !lua_isnoneornil(L, 5);
     sak_error err;
@@ -377,7 +245,7 @@ static int p_load_resized(lua_State *L)
 {
     sak_params *p = sak_to_params(L, 1);
     const int i = find(L, p, 2);
-    const sak_st_tensor *t = tensor_at(L, to_file(L, 3), 4);
+    const sak_st_tensor *t = sak_stored_tensor(L, sak_to_weights(L, 3), luaL_checkstring(L, 4));
     const grids g = to_grids(L, 5);
     sak_error err;
     SAK_CHECK(L, &err, sak_st_require_float(t, &err));
@@ -421,34 +289,55 @@ static int p_copy(lua_State *L)
     return 0;
 }
 
-static const sak_param *matrix(lua_State *L, sak_params *p, int i, int64_t rows, int64_t cols)
+/* A matrix of another set or of a weight file, for reading. */
+typedef struct factor {
+    const char *name;
+    sak_shape shape;
+    const sak_real *x;
+} factor;
+
+/* Of the tensor named at i, of the source at 3.  A file's values are left on Lua's stack. */
+static factor to_factor(lua_State *L, int i)
 {
-    const sak_param *q = &p->list[find(L, p, i)];
-    const sak_shape want = SAK_SHAPE(rows < 0 ? q->shape.d[0] : rows, cols < 0 ? q->shape.d[1] : cols);
-    if (q->shape.n == 2 && sak_shape_equal(&q->shape, &want))
-        return q;
+    const char *name = luaL_checkstring(L, i);
+    if (!luaL_testudata(L, 3, TYPE)) {
+        const sak_st_tensor *t = sak_stored_tensor(L, sak_to_weights(L, 3), name);
+        sak_error err;
+        if (sak_st_require_float(t, &err) != SAK_OK)
+            sak_raise(L, &err); /* does not return */
+        sak_real *x = lua_newuserdatauv(L, sizeof *x * (size_t)(t->count + 1), 0);
+        sak_copy_stored(t, x);
+        return (factor){name, t->shape, x};
+    }
+    sak_params *o = sak_to_params(L, 3);
+    const int k = find(L, o, i);
     sak_error err;
-    SAK_FAIL(&err, SAK_ESHAPE, "'%s' is %s, which does not fit into a low-rank update", q->name,
-             SAK_SHAPE_TEXT(&q->shape));
-    sak_raise(L, &err);
-    return NULL;
+    if (sak_params_seal(o, &err) != SAK_OK)
+        sak_raise(L, &err); /* does not return */
+    return (factor){name, o->list[k].shape, sak_params_value(o, k)};
 }
 
-/* params:add_product(name, other, b, a, scale): W += scale B A, with B (out, rank) and A (rank, in)
- * of another set; W (out, in). */
+/* params:add_product(name, source, b, a, scale): W += scale B A, with B (out, rank) and A (rank, in)
+ * of another set or of a weight file; W (out, in). */
 static int p_add_product(lua_State *L)
 {
-    sak_params *p = sak_to_params(L, 1), *o = sak_to_params(L, 3);
-    const sak_param *w = matrix(L, p, 2, -1, -1);
-    const sak_param *b = matrix(L, o, 4, w->shape.d[0], -1);
-    const sak_param *a = matrix(L, o, 5, b->shape.d[1], w->shape.d[1]);
+    sak_params *p = sak_to_params(L, 1);
+    const int i = find(L, p, 2);
+    const sak_shape w = p->list[i].shape;
+    const factor b = to_factor(L, 4), a = to_factor(L, 5);
     const double scale = luaL_checknumber(L, 6);
     sak_error err;
-    SAK_CHECK(L, &err, sak_params_seal(p, &err));
-    SAK_CHECK(L, &err, sak_params_seal(o, &err));
-    const int64_t rank = b->shape.d[1], in = w->shape.d[1];
-    sak_gemm_parallel(w->shape.d[0], in, rank, (sak_mat){o->value + b->offset, rank, 1},
-                      (sak_mat){o->value + a->offset, in, 1}, p->value + w->offset, in,
+    if (w.n != 2 || b.shape.n != 2 || a.shape.n != 2 || b.shape.d[0] != w.d[0] ||
+        b.shape.d[1] != a.shape.d[0] || a.shape.d[1] != w.d[1]) {
+        SAK_FAIL(&err, SAK_ESHAPE, "'%s' %s and '%s' %s are no low-rank update of '%s' %s", b.name,
+                 SAK_SHAPE_TEXT(&b.shape), a.name, SAK_SHAPE_TEXT(&a.shape), p->list[i].name,
+                 SAK_SHAPE_TEXT(&w));
+        return sak_raise(L, &err);
+    }
+    sak_real *out;
+    SAK_CHECK(L, &err, sak_params_change(p, i, &out, &err));
+    const int64_t rank = b.shape.d[1], in = w.d[1];
+    sak_gemm_parallel(w.d[0], in, rank, (sak_mat){b.x, rank, 1}, (sak_mat){a.x, in, 1}, out, in,
                       (sak_real)scale, true);
     return 0;
 }
@@ -463,14 +352,7 @@ void sak_open_params(lua_State *L)
         {"close", p_close}, {"add_product", p_add_product},
         {NULL, NULL},
     };
-    static const luaL_Reg file[] = {
-        {"shapes", f_shapes}, {"dtypes", f_dtypes}, {"meta", f_meta}, {"files", f_files},
-        {"get", f_get},       {"close", f_close},   {NULL, NULL},
-    };
     sak_new_type(L, TYPE, methods, p_close);
-    sak_new_type(L, FILE_TYPE, file, f_close);
     lua_pushcfunction(L, new_params);
     lua_setfield(L, -2, "params");
-    lua_pushcfunction(L, f_open);
-    lua_setfield(L, -2, "weights");
 }

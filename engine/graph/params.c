@@ -180,6 +180,18 @@ sak_status sak_params_write(sak_params *p, int i, sak_real **out, sak_error *err
     return SAK_OK;
 }
 
+sak_status sak_params_change(sak_params *p, int i, sak_real **out, sak_error *err)
+{
+    const sak_real *from = p->list[i].borrowed;
+    const bool given = p->sealed || p->list[i].given;
+    SAK_TRY(sak_params_write(p, i, out, err));
+    if (from)
+        memcpy(*out, from, (size_t)p->list[i].count * sizeof **out);
+    else if (!given)
+        initialise(p, &p->list[i]);
+    return SAK_OK;
+}
+
 sak_status sak_params_borrow(sak_params *p, int i, const void *data, sak_mapping *file, bool *done,
                              sak_error *err)
 {
@@ -206,10 +218,8 @@ sak_status sak_params_set_trainable(sak_params *p, int i, bool trainable, sak_er
 {
     sak_param *q = &p->list[i];
     if (trainable && !q->buffer && q->borrowed) {
-        const sak_real *from = q->borrowed;
-        sak_real *to;
-        SAK_TRY(sak_params_write(p, i, &to, err));
-        memcpy(to, from, (size_t)q->count * sizeof *to);
+        sak_real *own;
+        SAK_TRY(sak_params_change(p, i, &own, err));
     }
     q->trainable = trainable && !q->buffer;
     return SAK_OK;

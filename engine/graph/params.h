@@ -69,6 +69,8 @@ const sak_real *sak_params_value(const sak_params *p, int i);
 /* Where the value of parameter i is written: it counts as given.  SAK_EINVAL if a sealed set borrows
  * it from a file. */
 sak_status sak_params_write(sak_params *p, int i, sak_real **out, sak_error *err);
+/* Likewise, holding the value it has: what was borrowed is copied. */
+sak_status sak_params_change(sak_params *p, int i, sak_real **out, sak_error *err);
 /* Reads the value of parameter i where it lies in a mapped file, in place of a copy.  *done is false,
  * and nothing happens, where that cannot be: a trainable parameter or a buffer, a sealed set, data not
  * aligned to sak_real. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 #define BAD(...) SAK_FAIL(err, SAK_EFORMAT, __VA_ARGS__)
 
@@ -92,12 +93,6 @@ void sak_index_close(sak_index *x)
     *x = (sak_index){0};
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* How much a file is wanted: 0 not at all. */
 static int rank_of(const char *name)
 {
@@ -105,7 +100,7 @@ static int rank_of(const char *name)
                                          ".safetensors.index.json"};
     int rank = 0;
     for (int i = 0; i < 4; i++)
-        if (i < 2 ? strcmp(name, wanted[i]) == 0 : ends_with(name, wanted[i]))
+        if (i < 2 ? strcmp(name, wanted[i]) == 0 : sak_ends_with(name, wanted[i]))
             rank = i + 1;
     return rank;
 }

@@ -31,11 +31,11 @@ add("vit", "vit_huge", extend(H, { patch = 14 }))
 local dinov2 = { patch = 14, layer_scale = true }
 for size, shape in pairs { small = S, base = B, large = L } do
   add("vit", "dinov2_" .. size, extend(shape, dinov2))
-  add("vit", "dinov2_" .. size .. "_reg", extend(extend(shape, dinov2), { registers = 4 }))
+  add("vit", "dinov2_" .. size .. "_reg", extend(extend(shape, dinov2), { registers = 4, class_position = false })) -- timm's files
 end
 local giant = extend({ width = 1536, depth = 40, heads = 24, act = "swiglu" }, dinov2)
 add("vit", "dinov2_giant", giant)
-add("vit", "dinov2_giant_reg", extend(giant, { registers = 4 }))
+add("vit", "dinov2_giant_reg", extend(giant, { registers = 4, class_position = false }))
 
 local clip = { pre_norm = true, patch_bias = false, ln_eps = 1e-5 }
 local openai = extend(clip, { act = "quick_gelu" })

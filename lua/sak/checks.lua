@@ -62,9 +62,9 @@ local function encoder(cx, steps, e)
   if suffix and other_formats[suffix] then
     cx.problem(at "weights", ("%s: weights are read from safetensors and PyTorch files"):format(e.weights),
       "the same weights are usually published as .safetensors too")
-  elseif e.names and (not e.weights or e.weights == "random") then
-    cx.problem(at "names", "names says whose names a file of weights has, but there is no file",
-      "remove it, or give weights")
+  elseif (e.names or e.key) and (not e.weights or e.weights == "random") then
+    cx.problem(at(e.names and "names" or "key"), e.names and "names says whose names a file of weights has, but there is no file"
+      or "key names an entry of a file of weights, but there is no file", "remove it, or give weights")
   elseif e.weights and e.weights ~= "random" and cx.files and not host.exists(e.weights) then
     cx.problem(at "weights", ("%s: no such file"):format(e.weights))
   end

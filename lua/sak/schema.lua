@@ -124,6 +124,8 @@ local vit_extra = shapes {
   { "pre_norm", bool, "a layer norm before the first block (CLIP)", default = false },
   { "patch_bias", bool, "bias in the patch embedding", default = true },
   { "class_token", bool, "prepend a class token", default = true },
+  { "class_position", bool,
+    "false: the file's position table may lack the class token's row (DeiT-3), which is 0 then" },
   { "registers", int { min = 0 }, "register tokens; no position is added to them", default = 0 },
   { "cpe", bool, "positions are stretched and cropped from a table of `grid` in each pass (RADIO)",
     default = false },
@@ -156,10 +158,12 @@ end
 
 local name_keys = {}
 for i, s in ipairs(name_rules) do name_keys[i] = s.key end
+local weights_key = { "key", text {},
+  "entry of a nested PyTorch checkpoint that holds the model: \"teacher\", \"a.b\"; found if there is only one" }
 local name_source = { "names", choice(name_keys),
   "whose tensor names the file of weights has; detected if not given" }
 local weights = { { "weights", text {},
-  "file with pretrained weights (safetensors, PyTorch), or the folder of a sharded one" }, name_source }
+  "file with pretrained weights (safetensors, PyTorch), or the folder of a sharded one" }, name_source, weights_key }
 
 local encoder = family("encoder", { doc = "an image encoder", flat = true, default = "vit" })
 encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch = "name",
@@ -188,6 +192,7 @@ local function teacher_fields(kind)
       "file with its weights (safetensors, PyTorch), the folder of a sharded one, or \"random\"",
       excludes = "builtin" },
     name_source,
+    weights_key,
     { "arch", choice(of_kind(kind)), "a published architecture, which sets the fields not given" },
     { "size", size, "size the image is resized to before it; the student's size if not given" },
     { "pad", choice { "none", "long_side", "crop" },
@@ -338,6 +343,7 @@ student "student" { doc = "Stem, adapter paths, aligners, routers and heads (sak
   { "stem", spec "encoder", "the encoder everything shares" },
   { "weights", text {},
     "file with a whole student to start from, of either stage, or a run's: run:17, run:@last" },
+  weights_key,
   { "adapter", spec("adapter", { fn = "function(x, i) -> tensor: token features after block i" }),
     "adapter of the teachers' paths", default = {} },
   { "aligner", either(choice { "auto" }, bool),

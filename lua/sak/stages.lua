@@ -118,22 +118,23 @@ local function initial(ctx, stage, params, load)
   local s, image, said = ctx.cfg.student, stages.size(ctx, stage), {}
   if s.weights then
     local path = require("sak.locate").file(ctx.job.db, s.weights)
-    local file <close> = core.weights(path)
-    local o = { where = path, stem = s.stem, image = image, from_image = weights.image_of(file) }
+    local file <close> = core.weights(path, { key = s.key })
+    local o = { where = path, stem = s.stem, image = image, from_image = weights.image_of(file),
+      lora = weights.lora_of(file) or s.lora or nil, alpha = s.lora and s.lora.alpha }
     local fit, description = weights.fit_student(params, file:shapes(), o)
     if load then weights.load(fit, params, file) end
-    said[1] = { path = path, text = ("student: %s: %s"):format(path, description) }
+    said[1] = { path = path, key = s.key, text = ("student: %s: %s"):format(path, description) }
   elseif s.stem.weights then
     local path, prefix = s.stem.weights, nil
     for _, p in ipairs(params:list()) do prefix = prefix or p.name:match "^(.-vit%.)cls_token$" or p.name:match "^(.-vit%.)patch_embed" end
     if not prefix then
       error(("student.stem.weights: model '%s' has no stem to load %s into"):format(ctx.cfg.model, path), 0)
     end
-    local file <close> = core.weights(path)
+    local file <close> = core.weights(path, { key = s.stem.key })
     local fit, description = weights.fit_encoder(params, file, s.stem, { where = path, image = image,
       prefix = prefix, source_grid = s.stem.grid, names = s.stem.names })
     if load then weights.load(fit, params, file) end
-    said[1] = { path = path, text = ("stem: %s: %s"):format(path, description) }
+    said[1] = { path = path, key = s.stem.key, text = ("stem: %s: %s"):format(path, description) }
   end
   return said
 end
@@ -247,7 +248,7 @@ local function report_weights(ctx, start)
   local said = {}
   for i, file in ipairs(start) do
     said[i] = file.text
-    ctx.run:tag("weights", weights.identity(file.path):sub(1, 12))
+    ctx.run:tag("weights", weights.identity(file.path, file.key):sub(1, 12))
   end
   for _, t in ipairs(ctx.teachers) do
     if t.loaded_as then said[#said + 1] = ("teacher %s: %s: %s"):format(t.name, t.source, t.loaded_as) end
@@ -263,7 +264,9 @@ end
 local function save(ctx, stage)
   local size, last = ctx.student_size, ctx.stage_index == #ctx.cfg.stages
   local path = ctx:path(last and "student.safetensors" or ("stage%d.safetensors"):format(ctx.stage_index))
-  ctx.student:save(path, { experiment = ctx.cfg.name, stage = stage.name, image = ("%dx%d"):format(size[1], size[2]) })
+  local lora = ctx.cfg.student.lora
+  ctx.student:save(path, { experiment = ctx.cfg.name, stage = stage.name, image = ("%dx%d"):format(size[1], size[2]),
+    lora_alpha = lora and ("%.17g"):format(lora.alpha) or nil })
   ctx.run:artifact(path, "weights")
 end
 

@@ -4,134 +4,18 @@
 local core = require "sak.core"
 local host = require "sak.host"
 local encoder = require "sak.models.encoder"
+local Fit = require "sak.fit"
 local lora = require "sak.models.lora"
 local names = require "sak.names"
 
 local weights = {}
 
-local function list(found)
-  table.sort(found)
-  local shown = table.concat(found, ", ", 1, math.min(#found, 6))
-  return #found > 6 and ("%s and %d more"):format(shown, #found - 6) or shown
-end
-
-local function shape_text(s) return "(" .. table.concat(s, ", ") .. ")" end
-
-local function count(shape)
-  local n = 1
-  for _, d in ipairs(shape) do n = n * d end
-  return n
-end
-
---- Equal but for dimensions of size 1.
-local function same_shape(a, b)
-  local function squeezed(s)
-    local out = {}
-    for _, d in ipairs(s) do if d ~= 1 then out[#out + 1] = d end end
-    return table.concat(out, " ")
-  end
-  return squeezed(a) == squeezed(b)
-end
-
---- What is to be loaded, and what stands in the way.
----@class Fit
----@field steps table[]  each { how, parameter, tensor, … }
----@field missing string[]
----@field misshapen string[]
----@field left_over string[]
-local Fit = {}
-Fit.__index = Fit
-
-local function new_fit()
-  return setmetatable({ steps = {}, missing = {}, misshapen = {}, left_over = {} }, Fit)
-end
-
-function Fit:add(...) self.steps[#self.steps + 1] = table.pack(...) end
-
-function Fit:differs(theirs, s, p)
-  self.misshapen[#self.misshapen + 1] = ("'%s' is %s but the model's '%s' is %s"):format(theirs, shape_text(s), p.name,
-    shape_text(p.shape))
-end
-
---- Raises when anything stands in the way.
-function Fit:check(where)
-  local lines = {}
-  if #self.missing > 0 then lines[#lines + 1] = "missing in the file: " .. list(self.missing) end
-  if #self.misshapen > 0 then lines[#lines + 1] = "shapes differ: " .. list(self.misshapen) end
-  if #self.left_over > 0 then lines[#lines + 1] = "in the file but not in the model: " .. list(self.left_over) end
-  if #lines > 0 then error(("%s: weights do not fit the model; %s"):format(where, table.concat(lines, "; ")), 0) end
-end
-
---- Values from a weight file, or from another set of parameters.
-local from_file = { whole = "load", part = "load", table = "load_resized" }
-local from_params = { whole = "copy", table = "copy_resized", update = "add_product" }
-
-function Fit:load(params, source, methods)
-  for _, step in ipairs(self.steps) do
-    params[methods[step[1]]](params, step[2], source, table.unpack(step, 3, step.n))
-  end
-end
-
---- The grid of a position table with `rows` rows, of which the first `tokens` are not positions of the
---- image (some files leave these rows out: they are 0). nil when no grid explains the rows.
-local function grid_of(rows, tokens, known)
-  for _, n in ipairs { rows - tokens, rows } do
-    local side = math.floor(math.sqrt(math.max(n, 0)) + 0.5)
-    if known and known[1] * known[2] == n then return known end
-    if side * side == n and n > 0 then return { side, side } end
-  end
-end
-
----@class Positions  how position tables of another grid are resampled
----@field grid integer[]   {h, w} of the model
----@field source? integer[] {h, w} of the file, if it is not square
----@field tokens integer   rows before the grid's
----@field mode string
-
---- Adds the step that gives p the tensor's values; resamples tables of another grid.
----@param name string  the parameter below its prefix
----@param positions Positions
-local function place(fit, p, name, theirs, s, positions)
-  local rows = #s > 0 and count(s) // math.max(s[#s], 1) or 0
-  local C = p.shape[#p.shape]
-  local other_grid = #s == 4 and name == "pos_embed" and (s[2] ~= p.shape[2] or s[3] ~= p.shape[3])
-  if same_shape(s, p.shape) and not other_grid then -- (1, 6, 1, C) is another grid than (1, 1, 6, C)
-    fit:add("whole", p.name, theirs)
-  elseif name == "patch_embed.proj.weight" and #s == 2 and s[1] == p.shape[1] and count(s) == p.count then
-    fit:add("part", p.name, theirs, 0) -- over patches unfolded by channel, row, column: the same order
-  elseif name == "pos_embed" and s[#s] == C then
-    local from = #s == 4 and { s[2], s[3] } or grid_of(rows, positions.tokens, positions.source)
-    if not from then return fit:differs(theirs, s, p) end
-    fit:add("table", p.name, theirs, from, positions.grid, positions.tokens, positions.mode)
-  elseif name:match "rel_pos_[hw]$" and #s == 2 and s[2] == C then
-    fit:add("table", p.name, theirs, { s[1], 1 }, { p.shape[1], 1 }, 0, "bilinear")
-  else
-    fit:differs(theirs, s, p)
-  end
-end
-
---- The n tensors that lie below one another in p, all of one height.
-local function place_parts(fit, p, parts, shapes)
-  local n = parts[1].n
-  local height = count(p.shape) // n
-  for k, part in ipairs(parts) do
-    local s = shapes[part.name]
-    local want = table.move(p.shape, 1, #p.shape, 1, {})
-    want[1] = want[1] // n
-    if p.shape[1] % n ~= 0 or not same_shape(s, want) then
-      fit:differs(part.name, s, { name = ("%s [%d/%d]"):format(p.name, k, n), shape = want })
-    else
-      fit:add("part", p.name, part.name, (part.k - 1) * height)
-    end
-  end
-end
-
 --- "Hugging Face CLIP names, 149 tensors; not needed for features: 3 final norm, …"
-local function describe(map, loaded)
+local function describe(map, fit, loaded)
   local outside = {}
   for label, n in pairs(map.outside) do outside[#outside + 1] = ("%d %s"):format(n, label) end
   table.sort(outside)
-  return ("%s names, %d tensors%s"):format(map.source.title, loaded,
+  return ("%s names, %d tensors%s%s"):format(map.source.title, loaded, fit:changes(),
     #outside > 0 and "; not needed for features: " .. table.concat(outside, ", ") or "")
 end
 
@@ -151,9 +35,8 @@ end
 ---@return Fit, string description  raises when they do not fit
 function weights.fit_encoder(params, file, c, o)
   local prefix, shapes = o.prefix or "", file:shapes()
-  local map, fit, used = names.map(shapes, o.where, o.names), new_fit(), {}
-  local positions = { grid = { o.image[1] // c.patch, o.image[2] // c.patch }, source = o.source_grid,
-    tokens = c.kind ~= "sam" and c.class_token and 1 or 0, mode = o.pos_mode or encoder.resample(c) }
+  local map, fit, used = names.map(shapes, o.where, o.names), Fit.new(), {}
+  local positions = encoder.positions(c, o.image, { source = o.source_grid or weights.grid_of(file), mode = o.pos_mode })
   local loaded = 0
   for _, p in ipairs(params:list()) do
     local name = p.name:sub(1, #prefix) == prefix and p.name:sub(#prefix + 1)
@@ -167,9 +50,9 @@ function weights.fit_encoder(params, file, c, o)
         if not have[k] then fit.missing[#fit.missing + 1] = all[k] or name end
       end
       if parts[1].n == 1 then
-        place(fit, p, name, parts[1].name, shapes[parts[1].name], positions)
+        fit:place(p, name, parts[1].name, shapes[parts[1].name], positions)
       else
-        place_parts(fit, p, parts, shapes)
+        fit:place_parts(p, parts, shapes)
       end
     elseif name and not names.is_constant(name) and not lora.owns(name) then
       for _, theirs in ipairs(names.theirs(map, name)) do fit.missing[#fit.missing + 1] = theirs end
@@ -180,7 +63,7 @@ function weights.fit_encoder(params, file, c, o)
     for _, part in ipairs(used[name] and {} or parts) do fit.left_over[#fit.left_over + 1] = part.name end
   end
   fit:check(o.where)
-  return fit, describe(map, loaded)
+  return fit, describe(map, fit, loaded)
 end
 
 --- Loads an encoder of any known source; what is not part of the features stays in the file.
@@ -194,11 +77,11 @@ end
 --- Every parameter from the tensor of the same name, none left over.
 ---@param o {where: string}
 function weights.load_all(params, file, o)
-  local shapes, fit, known = file:shapes(), new_fit(), {}
+  local shapes, fit, known = file:shapes(), Fit.new(), {}
   for _, p in ipairs(params:list()) do
     known[p.name] = true
     if shapes[p.name] then
-      place(fit, p, p.name, p.name, shapes[p.name])
+      fit:place(p, p.name, p.name, shapes[p.name]) -- as it is
     else
       fit.missing[#fit.missing + 1] = p.name
     end
@@ -207,7 +90,7 @@ function weights.load_all(params, file, o)
     if not known[name] and not names.is_constant(name) then fit.left_over[#fit.left_over + 1] = name end
   end
   fit:check(o.where)
-  fit:load(params, file, from_file)
+  fit:load(params, file, Fit.from_file)
 end
 
 -- Whole students ------------------------------------------------------------------------------------
@@ -218,12 +101,14 @@ local wrappers = { "", "module.", "model.", "model.module.", "student.", "module
 
 local function bare(name) return (name:gsub("^backbone%.", "")) end
 
---- The part of a student that a parameter belongs to: it is there as a whole or not at all.
+--- The part of a student that a parameter belongs to: it is there as a whole or not at all. nil for a
+--- name that no student has.
+---@return string?
 local function part_of(name)
   local own = bare(name)
-  local task = own:match "^mor%.%d+_([%w_]-)%." or own:match "^heads%.([^.]+)"
-  if own:match "^mor%." then return "routers of " .. (task or "?") end
-  if own:match "^heads%." then return "head of " .. task end
+  local routed, head = own:match "^mor%.%d+_([%w_]-)%.", own:match "^heads%.([^.]+)"
+  if own:match "^mor%." then return routed and "routers of " .. routed end
+  if own:match "^heads%." then return head and "head of " .. head end
   if own:match "^ts_aligners%." then return "aligners" end
   if own:match "^fuse%." then return "fusion of the teachers" end
   return own:match "^tsap%.[^.]+" or own:match "^[^.]+"
@@ -265,7 +150,8 @@ end
 ---@field stem VitSpec
 ---@field image integer[]  {H, W} pixels of this stage
 ---@field from_image? integer[]  of the stage before
----@field lora? Lora  updates of the stage before become part of the weights where this stage has none
+---@field lora? Lora  updates of the file or the stage before become part of the weights where this stage has none
+---@field alpha? number  of this student's LoRA
 ---@field any_part? boolean  any part may be missing or left behind, not only routers, heads and aligners
 
 --- Holds a whole student (a checkpoint of either stage under the published names) against the
@@ -274,20 +160,22 @@ end
 ---@param shapes table<string, integer[]>
 ---@return Fit, string description
 function weights.fit_student(params, shapes, o)
-  local all, fit, used = params:list(), new_fit(), {}
+  local all, fit, used = params:list(), Fit.new(), {}
   local theirs, wrapper = student_names(all, shapes)
   local present, wanted = {}, {}
-  for own in pairs(theirs) do present[part_of(own)] = true end
-  local patch, from = o.stem.patch, o.from_image
-  local positions = { grid = { o.image[1] // patch, o.image[2] // patch }, tokens = o.stem.class_token and 1 or 0,
-    source = from and { from[1] // patch, from[2] // patch }, mode = "bicubic" }
-  local fresh, dropped, updates = {}, {}, {}
+  for own in pairs(theirs) do present[part_of(own) or ""] = true end
+  local from = o.from_image
+  local positions = encoder.positions(o.stem, o.image, { mode = "bicubic",
+    source = from and encoder.grids(o.stem, from)[1] or o.stem.grid })
+  local fresh, dropped, updates, weight_of = {}, {}, {}, {}
   for _, p in ipairs(all) do
-    local own, part = bare(p.name), part_of(p.name)
-    wanted[part] = true
-    if theirs[own] then
+    local own, part = bare(p.name), part_of(p.name) or ""
+    wanted[part], weight_of[own:match "^(.+)%.weight$" or ""] = true, p
+    if theirs[own] and lora.owns(own) and o.lora and o.alpha and o.lora.alpha ~= o.alpha then
+      error(("%s: its LoRA was trained with alpha = %g, but student.lora.alpha is %g"):format(o.where, o.lora.alpha, o.alpha), 0)
+    elseif theirs[own] then
       used[theirs[own]] = true
-      place(fit, p, own:gsub("^vit%.", ""), theirs[own], shapes[theirs[own]], positions)
+      fit:place(p, own:gsub("^vit%.", ""), theirs[own], shapes[theirs[own]], positions)
     elseif lora.owns(own) then
       fresh["LoRA"] = true
     elseif not present[part] and (replaceable(part) or o.any_part) then
@@ -297,25 +185,29 @@ function weights.fit_student(params, shapes, o)
     end
   end
   for name in pairs(shapes) do
-    local part = name:sub(1, #wrapper) == wrapper and part_of(name:sub(#wrapper + 1))
+    local own = name:sub(1, #wrapper) == wrapper and bare(name:sub(#wrapper + 1))
+    local part, map = own and part_of(own), own and own:match "^(.+)%.lora_[AB]$"
     if used[name] or names.is_constant(name) then -- taken, or nothing learned
-    elseif part and o.lora and lora.owns(name) then
-      updates[bare(name:sub(#wrapper + 1)):gsub("%.lora_[AB]$", "")] = true
+    elseif map and o.lora and theirs[map .. ".lora_A"] and theirs[map .. ".lora_B"] and weight_of[map] then
+      updates[map] = true
     elseif part and not wanted[part] and (replaceable(part) or o.any_part) then
       dropped[part] = true
     else
       fit.left_over[#fit.left_over + 1] = name
     end
   end
-  for _, p in ipairs(all) do -- after the weights themselves
-    local map = bare(p.name):match "^(.+)%.weight$"
-    if map and updates[map] then
-      fit:add("update", p.name, theirs[map .. ".lora_B"], theirs[map .. ".lora_A"], o.lora.alpha / o.lora.rank)
+  for map in pairs(updates) do -- after the weights themselves
+    local b, a = theirs[map .. ".lora_B"], theirs[map .. ".lora_A"]
+    local w, sb, sa = weight_of[map], shapes[b], shapes[a]
+    if #sb ~= 2 or #sa ~= 2 or sb[2] ~= sa[1] or sb[1] ~= w.shape[1] or sa[2] ~= w.shape[2] then
+      fit:differs(#sb == 2 and sb[1] == w.shape[1] and a or b, #sb == 2 and sb[1] == w.shape[1] and sa or sb, w, "its update")
+    else
+      fit:add("update", w.name, b, a, o.lora.alpha / sa[1])
     end
   end
   fit:check(o.where)
   if #fit.steps == 0 then error(o.where .. ": nothing in it fits this student", 0) end
-  local text = ("%d tensors"):format(#fit.steps)
+  local text = ("%d tensors"):format(#fit.steps) .. fit:changes()
   if next(fresh) then text = text .. "; new here: " .. sorted(fresh) end
   if next(updates) then text = text .. "; LoRA merged into its weights" end
   if next(dropped) then text = text .. "; left behind: " .. sorted(dropped) end
@@ -324,13 +216,14 @@ end
 
 --- Loads what fit_encoder or fit_student found.
 ---@param fit Fit
-function weights.load(fit, params, file) fit:load(params, file, from_file) end
+function weights.load(fit, params, file) fit:load(params, file, Fit.from_file) end
 
 --- SHA-256 of the weights' file, or of the hashes of its files where there are several.
 ---@param path string
+---@param key? string  entry of a nested checkpoint
 ---@return string
-function weights.identity(path)
-  local file <close> = core.weights(path)
+function weights.identity(path, key)
+  local file <close> = core.weights(path, { key = key })
   local hashes, files = {}, file:files()
   table.sort(files)
   for i, name in ipairs(files) do hashes[i] = assert(host.sha256_file(name)) end
@@ -344,13 +237,27 @@ function weights.image_of(file)
   return h and { math.tointeger(h), math.tointeger(w) }
 end
 
+--- Patch grid of the position table in an encoder's file of ours.
+---@return integer[]?
+function weights.grid_of(file)
+  local stored = file:meta "encoder"
+  return stored and host.decode(stored).grid
+end
+
+--- What the stem's updates of a student's file of ours are worth: their alpha.
+---@return Lora?
+function weights.lora_of(file)
+  local alpha = tonumber(file:meta "lora_alpha")
+  return alpha and { alpha = alpha }
+end
+
 --- Goes on with the parameters of the stage before.
 ---@return string description
 function weights.carry(params, before, o)
   local shapes = {}
   for _, p in ipairs(before:list()) do shapes[p.name] = p.shape end
   local fit, description = weights.fit_student(params, shapes, o)
-  fit:load(params, before, from_params)
+  fit:load(params, before, Fit.from_params)
   return description
 end
 

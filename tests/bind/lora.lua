@@ -81,6 +81,26 @@ for _, stem in ipairs(stems) do
   -- and without lora the updates are an error, not lost
   local ok, message = pcall(weights.carry, merged, low, { where = "before", stem = stem, image = image_size })
   assert(not ok and message:find("lora_A", 1, true), tostring(message))
+  -- the same from a file: alpha is in its metadata, the rank in its shapes
+  local path = os.tmpname()
+  low:save(path, { lora_alpha = "6" })
+  local file <close> = core.weights(path)
+  for _, frozen in ipairs { false, true } do -- a frozen matrix is read in the file, but this one changes
+    local again = core.params(11)
+    local graph = core.graph {}
+    encoder.features(nn.scope(graph, again, { prefix = "vit." }),
+      graph:input("image", { 1, image_size[1], image_size[2], 3 }), stem)
+    for _, p in ipairs(again:list()) do again:trainable(p.name, not frozen) end
+    local fit, said = weights.fit_student(again, file:shapes(),
+      { where = path, stem = stem, image = image_size, from_image = image_size, lora = weights.lora_of(file) })
+    weights.load(fit, again, file)
+    assert(said:find("LoRA merged", 1, true), said)
+    for _, p in ipairs(merged:list()) do
+      local a, b = again:get(p.name), merged:get(p.name)
+      for k, v in ipairs(b) do assert(a[k] == v, ("%s[%d] is %g from the file, %g carried"):format(p.name, k, a[k], v)) end
+    end
+  end
+  os.remove(path)
 end
 
 -- A as PEFT starts it: uniform in +-1/sqrt(in)

@@ -110,9 +110,65 @@ refuses("no image encoder under names known here", load, params, c)
 -- a position table without the class token's row (timm's DINOv2 with registers): that row is 0
 local rows = copy_with(published[1].rows, function(_, r) return r[1] == "pos_embed" and { r[1], { 1, 4, 8 }, r[3] } or r end)
 write(rows)
-load(params, c)
+refuses("no square grid: give grid = { h, w }, the one it was trained on; or class_position = false", load, params, c)
+c.class_position = false
+assert(load(params, c):find("; the position table has no row for the class token, which gets none", 1, true))
+c.class_position = nil
 local table_ = params:get "pos_embed"
 for k, v in ipairs(table_) do assert(v == (k <= 8 and 0 or 2), ("pos_embed[%d] = %g"):format(k, v)) end
+
+-- a table of 4x6 and the class token's row is not one of 5x5 without it
+local function with_positions(shape)
+  return copy_with(published[1].rows, function(_, r) return r[1] == "pos_embed" and { r[1], shape, r[3] } or r end)
+end
+write(with_positions { 1, 25, 8 })
+refuses("24 positions are no square grid: give grid", load, params, c)
+refuses("24 positions are not the grid of 3 x 6 that was given", load, params, c, { source_grid = { 3, 6 } })
+load(params, c, { source_grid = { 4, 6 } })
+local rows_of_table = params:get "pos_embed"
+for k = 1, 8 do assert(rows_of_table[k] == 2, "the class token's row is not the file's") end
+c.class_position = false
+load(params, c)
+assert(params:get("pos_embed")[1] == 0, "with class_position = false it is 5x5")
+c.class_position = nil
+-- as many rows, of which grid?
+local wide, wide_spec = encoder {}
+do
+  local graph = core.graph {}
+  wide = core.params(7)
+  encoders.features(nn.scope(graph, wide), graph:input("image", { 1, 4, 16, 3 }), wide_spec)
+  wide:seal()
+end
+write(with_positions { 1, 5, 8 })
+refuses("of a grid of 2 x 2 or of 1 x 4? Give grid", load, wide, wide_spec, { image = { 4, 16 } })
+load(wide, wide_spec, { image = { 4, 16 }, source_grid = { 2, 2 } })
+load(wide, wide_spec, { image = { 4, 16 }, source_grid = { 1, 4 } })
+
+-- SAM's relative positions: global blocks' tables follow the image, windows' must be what they are
+local function sam(global, window)
+  local spec = { kind = "sam", class_token = false, window = window or 2, global = global, ln_eps = 1e-5, depth = 4,
+    out_indices = { 3 } }
+  local graph, p, model = core.graph {}, core.params(7), { width = 8, heads = 2, patch = 4, mlp_ratio = 4 }
+  for k, v in pairs(spec) do model[k] = v end
+  encoders.features(nn.scope(graph, p), graph:input("image", { 1, 16, 12, 3 }), model)
+  p:seal()
+  return p, model
+end
+local large, large_spec = sam({ 1, 3 })
+large:save(path, {})
+local function at_8(global, window)
+  local p, model = sam(global, window)
+  local graph = core.graph {}
+  p = core.params(3)
+  encoders.features(nn.scope(graph, p), graph:input("image", { 1, 12, 20, 3 }), model)
+  p:seal()
+  return load(p, model, { image = { 12, 20 } })
+end
+assert(load(large, large_spec, { image = { 16, 12 } }):find "tensors$")
+assert(at_8({ 1, 3 }):find("; 4 tables of relative positions resampled", 1, true))
+refuses("see `window` and `global`", at_8, { 1 })
+refuses("see `window` and `global`", at_8, { 1, 3 }, 3)
+refuses("another global block's has", at_8, { 0, 1, 3 })
 
 -- a sharded file: both shards are loaded, and both are part of its identity
 local dir = os.tmpname()

@@ -42,6 +42,39 @@ refuses("'w' is (3, 2) but 'w' is (2, 3)", function() set({ 2, 3 }):copy("w", se
 refuses("'w' is (6) but 'w' is (2, 3)", function() set({ 2, 3 }):copy("w", set { 6 }, "w") end)
 refuses("'w' is (1, 2) but 'w' is (2, 3)", function() set({ 2, 3 }):copy("w", set { 1, 2 }, "w") end)
 
+-- what a reference expects must cover all that the engine has: images, channels, every side
+local function compare(file_shape, shape, options)
+  local path, g, file = os.tmpname(), core.graph {}, core.params(1)
+  core.graph {}:param(file, "t", file_shape)
+  file:save(path, {})
+  g:output("y", g:input("x", shape) * 1)
+  g:plan()
+  g:allocate()
+  options.channel_first = true
+  local stored <close> = core.weights(path)
+  os.remove(path)
+  return core.compare(g, "y", stored, "t", options)
+end
+compare({ 2, 32, 4, 6 }, { 2, 4, 6, 32 }, {})
+compare({ 2, 32, 4, 6 }, { 2, 24, 32 }, {})
+compare({ 2, 4, 4, 6 }, { 2, 4, 6, 32 }, { channel_step = 10 })
+compare({ 1, 32, 4, 6 }, { 2, 4, 6, 32 }, { last_image = true })
+for _, s in ipairs { { 1, 1, 4, 6 }, { 1, 32, 4, 6 }, { 2, 31, 4, 6 }, { 2, 32, 6, 4 }, { 2, 32, 3, 8 }, { 2, 32, 2, 6 } } do
+  refuses("in the file but (2, 4, 6, 32) (channels last) here", compare, s, { 2, 4, 6, 32 }, {})
+end
+refuses("channels last", compare, { 2, 3, 4, 6 }, { 2, 4, 6, 32 }, { channel_step = 10 })
+refuses("channels last", compare, { 2, 32, 4, 6 }, { 2, 4, 6, 32 }, { last_image = true })
+
+-- a finite value that half floats cannot hold is no infinity
+local half = os.tmpname()
+local big = core.params(1)
+core.graph {}:param(big, "w", { 2 }, { "constant", 70000 })
+big:save(half, {})
+refuses("'w' holds 70000, beyond what F16 can: export it as bf16", core.export, half, half .. ".f16", {}, "f16")
+core.export(half, half .. ".bf16", {}, "bf16")
+os.remove(half)
+os.remove(half .. ".bf16")
+
 -- tensors that outlive their graph
 local other = core.graph {}
 local y = other:input("y", { 2, 3, 4 })

@@ -60,6 +60,46 @@ refuses(path, teacher.open, spec(), path)
 local nothing, message = host.sha256_file(path)
 assert(nothing == nil and message:find(path, 1, true))
 
+-- a file of no stored encoder: with `arch` it must be that architecture, without it decides
+local archs = require "sak.archs"
+local function write_shape(shape)
+  local full = spec { width = 192, heads = 3, depth = 12, patch = 16, mlp_ratio = 4, out_indices = { 11 }, act = "gelu",
+    ln_eps = 1e-6 }
+  for k, v in pairs(shape) do full[k] = v end
+  local params, g = core.params(1), core.graph {}
+  encoder.features(nn.scope(g, params), g:input("image", { 1, 32, 32, 3 }), full)
+  params:seal()
+  params:save(path, {})
+end
+local function resolved(name, more) -- as the schema fills a teacher
+  local t = { qkv_bias = true, ln_eps = 1e-6, act = "gelu", layer_scale = false, pre_norm = false, patch_bias = true,
+    class_token = true, registers = 0, cpe = false, mlp_ratio = 4 }
+  for k, v in pairs(name and archs.table[name] or { width = 192, heads = 3, depth = 12, patch = 16 }) do t[k] = v end
+  t.arch = name
+  for k, v in pairs(more or {}) do t[k] = v end
+  return spec(t)
+end
+local function check_arch(shape, name, words)
+  write_shape(shape)
+  if words then return refuses(words, teacher.open, resolved(name), path) end
+  return teacher.open(resolved(name), path)
+end
+check_arch({}, "vit_tiny")
+check_arch({ pre_norm = true, patch_bias = false }, "vit_tiny",
+  path .. " is not a vit_tiny: patch_bias = true, the file has false; pre_norm = false, the file has true")
+check_arch({ registers = 4 }, "vit_tiny", "registers = 0, the file has 4")
+check_arch({ class_token = false }, "vit_tiny", "class_token = true, the file has false")
+check_arch({ qkv_bias = false }, "vit_tiny", "qkv_bias = true, the file has false")
+check_arch({ layer_scale = true }, "vit_tiny", "layer_scale = false, the file has true")
+check_arch({ width = 384, heads = 6 }, "vit_tiny", 'arch = "theia_small" or "vit_small" is like the file')
+local found = check_arch({ pre_norm = true, registers = 2 })
+assert(found.spec.pre_norm and found.spec.registers == 2 and found.spec.ln_eps == 1e-5)
+local graph = core.graph {}
+teacher.features(graph, graph:input("image", { 1, 32, 32, 3 }), found, function() end, {})
+assert(found.loaded_as:find("; taken as a vit of width = 192, depth = 12, heads = 3, patch = 16, ln_eps = 1e-05, registers = 2, "
+  .. "pre_norm = true", 1, true), found.loaded_as)
+os.remove(path)
+
 -- registers come first where there is no class token
 local g, params = core.graph {}, core.params(2)
 local c = spec { class_token = false, registers = 2 }

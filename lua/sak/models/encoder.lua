@@ -37,6 +37,16 @@ function encoder.grids(c, size)
   return grids
 end
 
+--- How a file's position tables are fitted to an image of `size` pixels.
+---@param o {source: integer[]?, mode: string?}  grid of the file's table, if not square; how it is resampled
+---@return Positions
+function encoder.positions(c, size, o)
+  local is_sam = kind_of(c) == "sam"
+  return { grid = c.cpe and c.grid or { vit.grid(c, size) }, source = c.cpe and c.grid or o.source, mode = o.mode or encoder.resample(c),
+    tokens = not is_sam and c.class_token and 1 or 0, bare = c.class_position == false,
+    global = is_sam and function(block) return sam.is_global(c, block) end or nil }
+end
+
 --- How a file's position table is fitted to another grid: the published SAM has no antialias.
 ---@return string  a mode of params:load_resized
 function encoder.resample(c)

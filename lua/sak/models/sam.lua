@@ -26,7 +26,9 @@ local function windowed(nn, x, c, h, w)
 end
 
 --- Without windows every block is global.
-local function is_global(c, i)
+---@param i integer  0-based
+---@return boolean
+function sam.is_global(c, i)
   if (c.window or 0) < 1 then return true end
   for _, k in ipairs(c.global) do
     if k == i then return true end
@@ -50,7 +52,7 @@ end
 function sam.block(nn, x, c, i, grid)
   local h, w = grid[1], grid[2]
   local y, attn = nn:layer_norm("norm1", x, c.ln_eps or LN_EPS), nn / "attn"
-  x = x + (is_global(c, i) and attention(attn, y, c, h, w) or windowed(attn, y, c, h, w))
+  x = x + (sam.is_global(c, i) and attention(attn, y, c, h, w) or windowed(attn, y, c, h, w))
   local hidden = lora.linear(nn / "mlp", "fc1", nn:layer_norm("norm2", x, c.ln_eps or LN_EPS),
     math.floor(c.width * c.mlp_ratio), c):gelu()
   return x + lora.linear(nn / "mlp", "fc2", hidden, c.width, c)

@@ -1,6 +1,7 @@
 --- Frozen teachers: an encoder with its own parameters, in inference mode, whose block outputs are
 --- what the student imitates (sak-method.md section 2.2).
 
+local archs = require "sak.archs"
 local core = require "sak.core"
 local host = require "sak.host"
 local names = require "sak.names"
@@ -18,21 +19,80 @@ local teacher = {}
 ---@field params userdata
 ---@field source string  file of its weights, or "random"
 ---@field identity string  what its features depend on: hash of the file
+---@field taken_as? string  the encoder that its file was found to hold, where no architecture was named
+---@field key? string  entry of a nested checkpoint
 ---@field loaded_as? string  whose names its file has, and how many tensors
+
+local function default_of(field) return field and field.default end
+
+local function fields_of(kind)
+  local known = schema.families.teacher.kinds[kind]
+  return known and known.by_name or {}
+end
+
+--- Of CLIP's layer norms, whose encoder alone begins with one.
+local CLIP_EPS = 1e-5
 
 --- The encoder's shape from a file: widths and depths of its tensors, whatever they are called.
 local function spec_from_file(file, path, t)
   local theirs = file:shapes()
   local shapes = names.shapes(names.map(theirs, path, t.names), theirs)
-  local proj, depth = shapes["patch_embed.proj.weight"], 0
+  local proj, depth = shapes["patch_embed.proj.weight"] or {}, 0
   while shapes[("blocks.%d.norm1.weight"):format(depth)] do depth = depth + 1 end
-  local width, fc1 = proj[1], shapes["blocks.0.mlp.fc1.weight"]
+  local width, fc1, extra = proj[1], shapes["blocks.0.mlp.fc1.weight"], shapes.reg_token
+  if not width or width < 1 then error(path .. ": its patch embedding has no width", 0) end
   local gated = shapes["blocks.0.mlp.w12.weight"] ~= nil
   return { kind = "vit", act = gated and "swiglu" or nil, width = width, depth = depth, patch = proj[3],
-    mlp_ratio = fc1 and fc1[1] / width or gated and 4 or nil, qkv_bias = shapes["blocks.0.attn.qkv.bias"] ~= nil,
-    class_token = shapes.cls_token ~= nil, registers = shapes.reg_token and shapes.reg_token[2] or 0,
+    mlp_ratio = fc1 and fc1[1] and fc1[1] / width or gated and 4 or nil,
+    qkv_bias = shapes["blocks.0.attn.qkv.bias"] ~= nil, class_token = shapes.cls_token ~= nil,
+    registers = extra and (#extra == 3 and extra[2] or extra[1]) or 0,
     layer_scale = shapes["blocks.0.ls1.gamma"] ~= nil, pre_norm = shapes["norm_pre.weight"] ~= nil,
     patch_bias = shapes["patch_embed.proj.bias"] ~= nil }
+end
+
+--- Published architectures whose shape is the file's.
+local function archs_like(found)
+  local like = {}
+  for _, name in ipairs(archs.names()) do
+    local arch, fits = archs.table[name], true
+    for k, v in pairs(found) do
+      local own = arch[k]
+      if own == nil then own = default_of(fields_of(arch.kind)[k]) end
+      fits = fits and (own == v or k == "mlp_ratio" and arch.act == "swiglu")
+    end
+    if fits then like[#like + 1] = name end
+  end
+  return #like > 0 and "; arch = \"" .. table.concat(like, "\" or \"") .. "\" is like the file" or ""
+end
+
+--- A named architecture is what the experiment says it is: a file that differs is an error.
+local function check_arch(t, spec, found, path)
+  local wrong = {}
+  for k, v in pairs(found) do
+    if spec[k] ~= nil and spec[k] ~= v and k ~= "mlp_ratio" or k == "mlp_ratio" and math.abs(spec[k] - v) > 1e-6 then
+      wrong[#wrong + 1] = ("%s = %s, the file has %s"):format(k, tostring(spec[k]), tostring(v))
+    end
+  end
+  if spec.act == "swiglu" and found.act ~= "swiglu" then wrong[#wrong + 1] = "act = swiglu, the file's MLP has no gate" end
+  table.sort(wrong)
+  if #wrong > 0 then
+    error(("teacher '%s': %s is not a %s: %s%s"):format(t.name, path, t.arch, table.concat(wrong, "; "), archs_like(found)), 0)
+  end
+end
+
+--- Without a named architecture the file's shape stands in for values that are only the schema's
+--- defaults. Returns what that made of the teacher.
+local function take_shape(spec, found)
+  local fields, said = fields_of(spec.kind), {}
+  for k, v in pairs(found) do
+    if spec[k] == nil or fields[k] and spec[k] == fields[k].default then spec[k] = v end
+  end
+  if spec.pre_norm and spec.ln_eps == default_of(fields.ln_eps) then spec.ln_eps = CLIP_EPS end
+  for _, k in ipairs { "width", "depth", "heads", "patch", "mlp_ratio", "act", "ln_eps", "qkv_bias", "class_token", "registers",
+    "layer_scale", "pre_norm", "patch_bias" } do
+    if spec[k] ~= nil and spec[k] ~= default_of(fields[k]) then said[#said + 1] = ("%s = %s"):format(k, tostring(spec[k])) end
+  end
+  return "taken as a vit of " .. table.concat(said, ", ")
 end
 
 --- Random teachers of one shape differ: their seed is their name.
@@ -42,15 +102,8 @@ local function seed_of(name) return tonumber(host.sha256(name):sub(1, 12), 16) e
 local lazy = {}
 function lazy.__index(t, key)
   if key ~= "identity" then return nil end
-  t.identity = t.source == "random" and "random" or weights.identity(t.source)
+  t.identity = t.source == "random" and "random" or weights.identity(t.source, t.key)
   return t.identity
-end
-
-local function default_of(field) return field and field.default end
-
-local function fields_of(kind)
-  local known = schema.families.teacher.kinds[kind]
-  return known and known.by_name or {}
 end
 
 --- The encoder as a file that sak wrote describes it. What a script says must agree; a value that
@@ -60,7 +113,8 @@ local function merge_stored(name, spec, stored, path)
   for k, v in pairs(stored) do
     local own, field = spec[k], fields[k]
     local scalar = type(own) ~= "table" and type(v) ~= "table" and type(own) ~= "nil"
-    if (k == "kind" or field and field.shape) and scalar and own ~= v and own ~= default_of(field) then
+    local said = spec.arch or own ~= default_of(field)
+    if (k == "kind" or field and field.shape) and scalar and own ~= v and said then
       error(("teacher '%s': %s = %s, but %s was trained with %s = %s"):format(name, k, tostring(own),
         path, k, tostring(v)), 0)
     end
@@ -74,18 +128,16 @@ end
 ---@param path string
 ---@return Teacher
 function teacher.open(t, path)
-  local spec = {}
+  local spec, taken_as = {}, nil
   for k, v in pairs(t) do spec[k] = v end
   if path ~= "random" then
-    local file <close> = core.weights(path)
+    local file <close> = core.weights(path, { key = t.key })
     local stored = file:meta "encoder"
     if stored then
       merge_stored(t.name, spec, host.decode(stored), path)
     elseif spec.kind == "vit" then
-      local fields = fields_of(spec.kind) -- a value that is only the schema's default says nothing
-      for k, v in pairs(spec_from_file(file, path, t)) do
-        if spec[k] == nil or fields[k] and spec[k] == fields[k].default then spec[k] = v end
-      end
+      local found = spec_from_file(file, path, t)
+      if t.arch then check_arch(t, spec, found, path) else taken_as = take_shape(spec, found) end
     end
   end
   if spec.pad and spec.pad ~= "none" and not spec.size then
@@ -93,11 +145,10 @@ function teacher.open(t, path)
   end
   spec.act, spec.ln_eps = spec.act or "gelu", spec.ln_eps or (spec.kind == "vit" and 1e-6 or 1e-5)
   if spec.kind ~= "swin" then
-    spec.heads = spec.heads or spec.width // 64
-    spec.out_indices = spec.out_indices or require("sak.archs").levels(spec.depth)
+    spec.out_indices = spec.out_indices or archs.levels(spec.depth)
   end
   return setmetatable({ name = t.name, spec = spec, widths = encoder.widths(spec), source = path,
-    params = core.params(seed_of(t.name)), weight = t.weight, names = t.names, mean = t.mean, std = t.std }, lazy)
+    params = core.params(seed_of(t.name)), weight = t.weight, names = t.names, key = t.key, taken_as = taken_as, mean = t.mean, std = t.std }, lazy)
 end
 
 --- The image as this teacher wants it: its own normalisation and size.
@@ -136,10 +187,11 @@ function teacher.features(graph, image, t, later, inputs)
   if not t.loaded then
     for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
     if t.source ~= "random" then
-      local file <close> = core.weights(t.source)
+      local file <close> = core.weights(t.source, { key = t.key })
       local s = padded.shape
       t.loaded_as = weights.load_encoder(t.params, file, t.spec, { where = t.source, image = { s[2], s[3] }, names = t.names,
         pos_mode = encoder.resample(t.spec), source_grid = t.spec.grid })
+      if t.taken_as then t.loaded_as = t.loaded_as .. "; " .. t.taken_as end
     end
     t.loaded = true
   end
