@@ -38,6 +38,8 @@ const sak_option_spec sak_option_specs[] = {
      1000},
     {"dtype", 0, "TYPE", "element type: f32, f16 or bf16 (default: f32)", SAK_OPTION_TEXT, AT(dtype),
      0, 0},
+    {"format", 0, "NAME", "weights, csv, jsonl, tensorboard or mlflow (default: by the file's ending)",
+     SAK_OPTION_TEXT, AT(format), 0, 0},
     {"json", 0, NULL, "print JSON", SAK_OPTION_FLAG, AT(json), 0, 0},
     {"csv", 0, NULL, "print CSV", SAK_OPTION_FLAG, AT(csv), 0, 0},
     {"limit", 'n', "N", "print at most N rows, 0 for all", SAK_OPTION_INT, AT(limit), 0, 1e15},

@@ -24,7 +24,7 @@ typedef struct sak_options {
     double max_dist;
     const char *split; /* of data */
     const char *cross; /* --cross; NULL when not given */
-    const char *db, *out, *metric, *dtype, *precision, *retry;
+    const char *db, *out, *metric, *format, *dtype, *precision, *retry;
     int64_t threads, stage, limit; /* limit: -1 when not given */
     int64_t steps, jobs, seeds;    /* 0 when not given */
     double timeout;                /* seconds; -1 when not given */

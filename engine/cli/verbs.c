@@ -162,19 +162,35 @@ const sak_verb sak_verbs[] = {
      "limits the samples per split (show: 8).  Normals: red is right, green up, blue towards the\n"
      "camera.  Depth: yellow is near.  Dark violet is ignored.  Exit status 1 when something is wrong.",
      sak_verb_lua},
-    {"export", "RUN FILE", 2, 2, "db stage dtype json quiet", false,
-     "take a run's student away as a safetensors file",
-     "Writes the weights that a run left to FILE under the published names (backbone.vit.*,\n"
-     "backbone.tsap.*, backbone.mor.*, heads.*; timm's for a teacher), with experiment, run and\n"
-     "configuration as metadata.  PyTorch loads it with safetensors.torch.load_file; sak starts\n"
-     "from it with student.weights = \"FILE\".\n"
+    {"export", "NAME... FILE", 2, -1, "db format metric stage dtype json quiet", false,
+     "take a student's weights or the metrics of runs to other programs",
+     "Writes what runs left for other programs to read.  The ending of FILE or --format says what:\n"
+     "\n"
+     "  .safetensors, weights   the student of one run under the published names (backbone.vit.*,\n"
+     "                          backbone.tsap.*, backbone.mor.*, heads.*; timm's for a teacher), with\n"
+     "                          experiment, run and configuration as metadata.  PyTorch loads it with\n"
+     "                          safetensors.torch.load_file, sak with student.weights = \"FILE\"\n"
+     "  .csv, .jsonl            all points, one row each: run, uid, experiment, sweep, arm, cell, seed,\n"
+     "                          state, metric, step, seconds, value; FILE - is standard output\n"
+     "  tensorboard             a log folder with one run per folder, settings as text\n"
+     "  mlflow                  an SQLite file in the layout of MLflow 2.9.2\n"
      "\n"
      "  sak export @last student.safetensors\n"
      "  sak export 17 stage1.safetensors --stage 1\n"
      "  sak export three_teachers half.safetensors --dtype bf16\n"
+     "  sak export router points.csv --metric 'val/*'\n"
+     "  sak export router 12 logs --format tensorboard      tensorboard --logdir logs\n"
+     "  sak export '*' mlflow.db --format mlflow            mlflow ui --backend-store-uri sqlite:///mlflow.db\n"
      "\n"
-     "f16 and bf16 round to nearest even; running statistics stay f32.",
-     sak_verb_lua},
+     "NAME is a sweep (all its runs), a run as for `sak show`, or a pattern with * or ? over the names\n"
+     "of runs, experiments and sweeps (all that match).  Unfinished and failed runs are taken too;\n"
+     "`state` tells.  Only points that stand are written: steps that a resumed run repeated appear once.\n"
+     "Files appear complete or not at all.  Tables and weights replace an older file; a log folder and\n"
+     "a tracking database, which other programs may have added to, are never replaced.\n"
+     "\n"
+     "Weights: f16 and bf16 round to nearest even; running statistics stay f32.  TensorBoard keeps\n"
+     "values in float.  Newer versions of MLflow ask for `mlflow db upgrade sqlite:///mlflow.db` first.",
+     sak_verb_export},
     {"score", "edge DIR", 2, 2, "gt protocol max-dist thresholds threads json csv", false,
      "boundary F, OIS and AP of a folder of edge maps",
      "Scores edge maps (name.png, 8 bits, bright where there is an edge) against annotations\n"

@@ -24,6 +24,7 @@ int sak_verb_lua(const sak_options *o); /* run, check, sweep, …: the Lua side 
 int sak_verb_ls(const sak_options *o);
 int sak_verb_show(const sak_options *o);
 int sak_verb_compare(const sak_options *o);
+int sak_verb_export(const sak_options *o);
 int sak_verb_report(const sak_options *o);
 int sak_verb_sql(const sak_options *o);
 int sak_verb_score(const sak_options *o);

@@ -36,6 +36,12 @@ const char *sak_db_network_name(unsigned long type);
 /* A consistent copy under a name that must be free; it appears complete or not at all. */
 sak_status sak_db_copy(sqlite3 *from, const char *path, sak_error *err);
 
+/* --- format.c --- */
+/* A line of CSV with the columns' names, the current row as one, the current row as a JSON object. */
+void sak_rows_csv_head(const sak_rows *rows, FILE *out);
+void sak_rows_csv_row(const sak_rows *rows, FILE *out);
+void sak_rows_json_row(const sak_rows *rows, FILE *out);
+
 /* --- schema.c, views.c, migrate.c --- */
 typedef struct sak_migration {
     const char *name;

@@ -70,27 +70,36 @@ static void csv_value(const sak_value *v, FILE *out)
     }
 }
 
-static sak_status print_csv(sak_rows *rows, FILE *out, int64_t *n, sak_error *err)
+void sak_rows_csv_head(const sak_rows *rows, FILE *out)
 {
-    const int columns = sak_rows_columns(rows);
-    for (int c = 0; c < columns; c++) {
+    for (int c = 0; c < sak_rows_columns(rows); c++) {
         const char *name = sak_rows_name(rows, c);
         if (c)
             fputc(',', out);
         csv_text(name, strlen(name), out);
     }
     fputs("\r\n", out);
+}
+
+void sak_rows_csv_row(const sak_rows *rows, FILE *out)
+{
+    for (int c = 0; c < sak_rows_columns(rows); c++) {
+        const sak_value v = sak_rows_value(rows, c);
+        if (c)
+            fputc(',', out);
+        csv_value(&v, out);
+    }
+    fputs("\r\n", out);
+}
+
+static sak_status print_csv(sak_rows *rows, FILE *out, int64_t *n, sak_error *err)
+{
+    sak_rows_csv_head(rows, out);
     for (bool more;; (*n)++) {
         SAK_TRY(sak_rows_next(rows, &more, err));
         if (!more)
             return SAK_OK;
-        for (int c = 0; c < columns; c++) {
-            const sak_value v = sak_rows_value(rows, c);
-            if (c)
-                fputc(',', out);
-            csv_value(&v, out);
-        }
-        fputs("\r\n", out);
+        sak_rows_csv_row(rows, out);
     }
 }
 
@@ -117,34 +126,39 @@ static void json_text(const char *s, size_t n, FILE *out)
     fputc('"', out);
 }
 
+void sak_rows_json_row(const sak_rows *rows, FILE *out)
+{
+    fputc('{', out);
+    for (int c = 0; c < sak_rows_columns(rows); c++) {
+        const sak_value v = sak_rows_value(rows, c);
+        const char *name = sak_rows_name(rows, c);
+        char text[40];
+        fputs(c ? ", " : "", out);
+        json_text(name, strlen(name), out);
+        fputs(": ", out);
+        if (v.type == SAK_INT) {
+            fprintf(out, "%" PRId64, v.i);
+        } else if (v.type == SAK_NUM && isfinite(v.num)) {
+            sak_human_exact(v.num, text);
+            fputs(text, out);
+        } else if (v.type == SAK_TEXT) {
+            json_text(v.text, v.bytes, out);
+        } else {
+            fputs("null", out);
+        }
+    }
+    fputc('}', out);
+}
+
 static sak_status print_json(sak_rows *rows, FILE *out, int64_t *n, sak_error *err)
 {
-    const int columns = sak_rows_columns(rows);
     fputc('[', out);
     for (bool more;; (*n)++) {
         SAK_TRY(sak_rows_next(rows, &more, err));
         if (!more)
             break;
-        fputs(*n ? ",\n {" : "\n {", out);
-        for (int c = 0; c < columns; c++) {
-            const sak_value v = sak_rows_value(rows, c);
-            const char *name = sak_rows_name(rows, c);
-            char text[40];
-            fputs(c ? ", " : "", out);
-            json_text(name, strlen(name), out);
-            fputs(": ", out);
-            if (v.type == SAK_INT) {
-                fprintf(out, "%" PRId64, v.i);
-            } else if (v.type == SAK_NUM && isfinite(v.num)) {
-                sak_human_exact(v.num, text);
-                fputs(text, out);
-            } else if (v.type == SAK_TEXT) {
-                json_text(v.text, v.bytes, out);
-            } else {
-                fputs("null", out);
-            }
-        }
-        fputc('}', out);
+        fputs(*n ? ",\n " : "\n ", out);
+        sak_rows_json_row(rows, out);
     }
     fputs(*n ? "\n]\n" : "]\n", out);
     return SAK_OK;
