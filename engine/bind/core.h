@@ -54,10 +54,12 @@ void sak_push_values(lua_State *L, const sak_real *x, int64_t n);
 sak_lgraph *sak_to_graph(lua_State *L, int i);
 sak_ltensor *sak_to_tensor(lua_State *L, int i);
 sak_params *sak_to_params(lua_State *L, int i);
+sak_weights *sak_to_weights(lua_State *L, int i);
+/* A handle that closes w. */
+void sak_push_weights(lua_State *L, const sak_weights *w);
 sak_dataset *sak_to_dataset(lua_State *L, int i);
 sak_run *sak_to_run(lua_State *L, int i);
 sak_store *sak_to_store(lua_State *L, int i);
-sak_weights *sak_to_weights(lua_State *L, int i);
 /* Raises if w has no such tensor. */
 const sak_st_tensor *sak_stored_tensor(lua_State *L, const sak_weights *w, const char *name);
 void sak_push_tensor(lua_State *L, int graph_index, sak_graph *g, int node);
@@ -70,6 +72,8 @@ void sak_open_tensor(lua_State *L);
 void sak_open_graph(lua_State *L);
 void sak_open_params(lua_State *L);
 void sak_open_weights(lua_State *L);
+void sak_open_checkpoint(lua_State *L);
+void sak_open_files(lua_State *L);
 void sak_open_train(lua_State *L);
 void sak_open_data(lua_State *L);
 void sak_open_meter(lua_State *L);

@@ -1,11 +1,9 @@
 /* One verb, start to end: a Lua state with the engine in it, and lua/sak/main.lua doing the work. */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,19 +13,25 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 
-static volatile sig_atomic_t interrupts;
+static volatile sig_atomic_t interrupted_by; /* the first signal; 0: none */
 
-/* The first signal asks the loop to stop at the next step; the second one ends the process. */
+/* The first signal asks the loop to stop at the next step.  A Ctrl-C after that ends the process at
+ * once; other signals do not, as a batch system may send several. */
 static void on_signal(int sig)
 {
-    (void)sig;
-    if (++interrupts > 1)
+    if (interrupted_by && sig == SIGINT)
         _exit(130);
+    if (!interrupted_by)
+        interrupted_by = sig;
 }
 
+/* core.interrupted() -> the signal that asks to stop: "INT", "TERM", "USR1"; nil: none */
 static int interrupted(lua_State *L)
 {
-    lua_pushboolean(L, interrupts > 0);
+    const int sig = interrupted_by;
+    if (!sig)
+        return 0;
+    lua_pushstring(L, sig == SIGINT ? "INT" : sig == SIGUSR1 ? "USR1" : "TERM");
     return 1;
 }
 
@@ -37,25 +41,6 @@ static int clock_now(lua_State *L)
     clock_gettime(CLOCK_MONOTONIC, &t);
     lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
     return 1;
-}
-
-/* core.mkdir(path): with its parents. */
-static int make_dirs(lua_State *L)
-{
-    const char *path = luaL_checkstring(L, 1);
-    char part[4096];
-    if (strlen(path) >= sizeof part)
-        return luaL_error(L, "path too long: %s", path);
-    for (size_t i = 1;; i++) {
-        if (path[i] != '/' && path[i])
-            continue;
-        memcpy(part, path, i);
-        part[i] = 0;
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return luaL_error(L, "cannot create the folder %s: %s", part, strerror(errno));
-        if (!path[i])
-            return 0;
-    }
 }
 
 /* core.machine() -> {cpu, isa, blis_kernel, blis_version, sak_version} */
@@ -182,7 +167,6 @@ int sak_bind_run(const sak_job *job, FILE *out, FILE *err)
 void sak_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"interrupted", interrupted}, {"clock", clock_now}, {"mkdir", make_dirs},
-        {"machine", machine},         {NULL, NULL}};
+        {"interrupted", interrupted}, {"clock", clock_now}, {"machine", machine}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

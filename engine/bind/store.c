@@ -48,10 +48,8 @@ static int s_close(lua_State *L)
     return 0;
 }
 
-/* store:begin{experiment =, config_json =, …}: the fields of sak_run_info. */
-static int s_begin(lua_State *L)
+static sak_run_info to_info(lua_State *L)
 {
-    sak_store *s = sak_to_store(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     sak_run_info info = {.seed = (int64_t)sak_opt_number(L, 2, "seed", 0),
                          .git_dirty = sak_opt_bool(L, 2, "git_dirty", false),
@@ -72,16 +70,39 @@ static int s_begin(lua_State *L)
         {"sak_version", &info.sak_version},     {"cpu", &info.cpu},
         {"blis_kernel", &info.blis_kernel},     {"isa", &info.isa},
         {"sweep", &info.sweep},                 {"arm", &info.arm},
-        {"cell", &info.cell},                   {"uid", &info.uid}};
+        {"cell", &info.cell},                   {"uid", &info.uid},
+        {"frozen_json", &info.frozen_json}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i].at = sak_opt_text(L, 2, texts[i].key, NULL);
+    return info;
+}
+
+static sak_run **new_run(lua_State *L)
+{
     sak_run **own = lua_newuserdatauv(L, sizeof *own, 1);
     *own = NULL;
     luaL_setmetatable(L, RUN);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
+    return own;
+}
+
+/* store:begin{experiment =, config_json =, …}: the fields of sak_run_info. */
+static int s_begin(lua_State *L)
+{
+    const sak_run_info info = to_info(L);
     sak_error err;
-    SAK_CHECK(L, &err, sak_run_begin(s, &info, own, &err));
+    SAK_CHECK(L, &err, sak_run_begin(sak_to_store(L, 1), &info, new_run(L), &err));
+    return 1;
+}
+
+/* store:resume({…}, run, step): a further attempt; what was logged after the step no longer stands. */
+static int s_resume(lua_State *L)
+{
+    const sak_run_info info = to_info(L);
+    const int64_t run = luaL_checkinteger(L, 3), step = luaL_checkinteger(L, 4);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_run_resume(sak_to_store(L, 1), run, &info, step, new_run(L), &err));
     return 1;
 }
 
@@ -248,6 +269,19 @@ static int r_flush(lua_State *L)
     return 0;
 }
 
+/* run:flush_to_disk() -> true, or nil and why not */
+static int r_flush_to_disk(lua_State *L)
+{
+    sak_error err;
+    if (sak_run_flush_to_disk(sak_to_run(L, 1), &err) == SAK_OK) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err.msg);
+    return 2;
+}
+
 static int r_sync(lua_State *L)
 {
     sak_error err;
@@ -280,11 +314,12 @@ static int r_gc(lua_State *L)
 void sak_open_store(lua_State *L)
 {
     static const luaL_Reg store[] = {
-        {"begin", s_begin}, {"query", s_query}, {"find", s_find}, {"close", s_close}, {NULL, NULL}};
+        {"begin", s_begin}, {"resume", s_resume}, {"query", s_query}, {"find", s_find},
+                                     {"close", s_close}, {NULL, NULL}};
     static const luaL_Reg run[] = {
         {"id", r_id},       {"log", r_log},           {"describe", r_describe}, {"param", r_param},
         {"tag", r_tag},     {"event", r_event},       {"artifact", r_artifact}, {"tick", r_tick},
-        {"flush", r_flush}, {"sync", r_sync},         {"finish", r_finish},     {NULL, NULL}};
+        {"flush", r_flush}, {"flush_to_disk", r_flush_to_disk}, {"sync", r_sync},         {"finish", r_finish},     {NULL, NULL}};
     sak_new_type(L, STORE, store, s_close);
     luaL_getmetatable(L, STORE);
     lua_getfield(L, -1, "__index");

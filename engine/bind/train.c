@@ -66,6 +66,15 @@ static int o_step(lua_State *L)
     return 1;
 }
 
+/* optim:updates([n]) -> how many there have been; with n, goes on from there. */
+static int o_updates(lua_State *L)
+{
+    loptim *lo = to_optim(L, 1);
+    lo->o.step = luaL_optinteger(L, 2, lo->o.step);
+    lua_pushinteger(L, lo->o.step);
+    return 1;
+}
+
 static int threads(lua_State *L)
 {
     if (!lua_isnoneornil(L, 1)) {
@@ -79,7 +88,7 @@ static int threads(lua_State *L)
 void sak_open_train(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"norm", o_norm}, {"step", o_step}, {"close", o_close}, {NULL, NULL}};
+        {"norm", o_norm}, {"step", o_step}, {"updates", o_updates}, {"close", o_close}, {NULL, NULL}};
     sak_new_type(L, TYPE, methods, o_close);
     lua_pushcfunction(L, new_optim);
     lua_setfield(L, -2, "optim");

@@ -22,6 +22,13 @@ const sak_st_tensor *sak_stored_tensor(lua_State *L, const sak_weights *w, const
     return t;
 }
 
+void sak_push_weights(lua_State *L, const sak_weights *w)
+{
+    sak_weights *own = lua_newuserdatauv(L, sizeof *own, 0);
+    *own = *w;
+    luaL_setmetatable(L, TYPE);
+}
+
 /* core.weights(path[, {key = "ema"}]): any kind of weight file; key: the entry of a nested PyTorch
  * checkpoint that holds the model. */
 static int f_open(lua_State *L)
@@ -30,9 +37,7 @@ static int f_open(lua_State *L)
     sak_error err;
     SAK_CHECK(L, &err,
               sak_weights_open(&st, luaL_checkstring(L, 1), sak_opt_text(L, 2, "key", NULL), &err));
-    sak_weights *own = lua_newuserdatauv(L, sizeof *own, 0);
-    *own = st;
-    luaL_setmetatable(L, TYPE);
+    sak_push_weights(L, &st);
     return 1;
 }
 

@@ -6,8 +6,11 @@ const sak_verb sak_verbs[] = {
      "train what a script describes, record everything",
      "Reads an experiment script, checks all of it before anything runs, then trains, evaluates\n"
      "and records every metric in the results database.  Teachers the script needs and the cache\n"
-     "lacks are trained first; of an ablation all trials are run, as `sak sweep` does.  Ctrl-C stops\n"
-     "after the current step and keeps what was recorded.\n"
+     "lacks are trained first; of an ablation all trials are run, as `sak sweep` does.\n"
+     "\n"
+     "Ctrl-C, SIGTERM or SIGUSR1 end it after the current step, with a checkpoint: `sak resume` goes\n"
+     "on.  The exit status is 130 then, 75 (try again) after SIGUSR1, which batch systems send before\n"
+     "the end of a job.  A second Ctrl-C exits at once.\n"
      "\n"
      "  sak run experiments/three_teachers.lua\n"
      "  sak run experiments/three_teachers.lua --set seed=1\n"
@@ -42,13 +45,19 @@ const sak_verb sak_verbs[] = {
      "  sak stop router\n"
      "  sak stop @last --now",
      sak_verb_lua},
-    {"resume", "SWEEP", 1, 1, "seeds jobs retry fail-fast keep-going db threads json quiet", false,
-     "go on with a stored sweep",
-     "Continues a sweep as it is stored, whatever has become of its script since.  SWEEP is its name,\n"
-     "the script's name for it (the latest such sweep), or @last.\n"
+    {"resume", "RUN|SWEEP", 1, 1, "seeds jobs retry fail-fast keep-going db threads json quiet", false,
+     "go on with an interrupted run, or with a sweep",
+     "Continues a run that was stopped, killed or failed from its latest checkpoint, bit for bit as if\n"
+     "nothing had happened, on any number of threads; or a sweep.  Both go on as they are stored,\n"
+     "whatever has become of their scripts since.  RUN is an id, a name or a prefix of a uid; SWEEP\n"
+     "its name, or the script's name for it (the latest such sweep); @last is what began last.\n"
      "\n"
-     "  sak resume router --jobs 2\n"
-     "  sak resume @last --seeds 8",
+     "  sak resume @last\n"
+     "  sak resume 17 --threads 8\n"
+     "  sak resume router --jobs 2 --seeds 8\n"
+     "\n"
+     "A run saves a checkpoint once a minute and at the end of every stage; checkpoint = { … } in its\n"
+     "script says otherwise.  A damaged one is put aside and the one before it used.",
      sak_verb_lua},
     {"retry", "SWEEP", 1, 1, "jobs fail-fast keep-going db threads json quiet", false,
      "run the failed trials of a sweep again",

@@ -77,11 +77,11 @@ static sak_status name_row(sqlite3 *db, const char *sql, const char *name, size_
 
 /* Fields: i64 started, experiment, name, kind, sweep, i64 trial, arm, i64 arm_index, cell,
  * i64 seed, script_path, script_text, config_json, config_sha256, group, compare, data_id,
- * git_commit, i64 git_dirty, git_diff. */
+ * git_commit, i64 git_dirty, git_diff, frozen_json (absent in spools of an earlier sak). */
 sak_status sak_rows_run(sqlite3 *db, const char *uid, sak_fields *f, int64_t *run, sak_error *err)
 {
-    size_t n_experiment, n_name, n_kind, n_sweep, n_script, n_diff;
-    char script_sha[65], diff_sha[65];
+    size_t n_experiment, n_name, n_kind, n_sweep, n_script, n_diff, n_frozen = 0;
+    char script_sha[65], diff_sha[65], frozen_sha[65];
     sqlite3_stmt *st = NULL;
     const int64_t started = sak_take_i64(f);
     const char *experiment = sak_take_text(f, &n_experiment);
@@ -99,11 +99,12 @@ sak_status sak_rows_run(sqlite3 *db, const char *uid, sak_fields *f, int64_t *ru
         db,
         "INSERT INTO run(uid, experiment_id, name, kind, sweep_id, trial_id, arm, arm_index, cell,"
         " seed, state, started_us, script_path, script_sha256, config_json, config_sha256,"
-        " group_sha256, compare_sha256, data_id, git_commit, git_dirty, git_diff_sha256)"
+        " group_sha256, compare_sha256, data_id, git_commit, git_dirty, git_diff_sha256,"
+        " frozen_sha256)"
         " VALUES (?1, (SELECT id FROM experiment WHERE name = ?2), ?3, ?4,"
         " (SELECT id FROM sweep WHERE name = ?5), (SELECT id FROM trial WHERE id = ?6), ?7, ?8, ?9,"
         " ?10, 'running', ?11, ?12, nullif(?13, ''), ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-        " nullif(?21, ''))"
+        " nullif(?21, ''), nullif(?22, ''))"
         " ON CONFLICT(uid) DO NOTHING",
         &st, err));
     sak_db_bind_text(st, 1, uid);
@@ -127,17 +128,21 @@ sak_status sak_rows_run(sqlite3 *db, const char *uid, sak_fields *f, int64_t *ru
         bind_field(st, i, f);
     sqlite3_bind_int64(st, 20, sak_take_i64(f));
     const char *diff = sak_take_text(f, &n_diff);
+    const char *frozen = f->n ? sak_take_text(f, &n_frozen) : NULL;
     sak_status status = f->bad ? bad(err, "run") : SAK_OK;
     if (status == SAK_OK)
         status = sak_rows_put_blob(db, script, n_script, "script", script_sha, err);
     if (status == SAK_OK)
         status = sak_rows_put_blob(db, diff, n_diff, "diff", diff_sha, err);
+    if (status == SAK_OK)
+        status = sak_rows_put_blob(db, frozen, n_frozen, "frozen", frozen_sha, err);
     if (status != SAK_OK) {
         sqlite3_finalize(st);
         return status;
     }
     sak_db_bind_text(st, 13, script_sha);
     sak_db_bind_text(st, 21, diff_sha);
+    sak_db_bind_text(st, 22, frozen_sha);
     SAK_TRY(run_once(db, st, "adding a run", err));
     SAK_TRY(sak_db_prepare(db, "SELECT id FROM run WHERE uid = ?1", &st, err));
     sak_db_bind_text(st, 1, uid);

@@ -162,6 +162,7 @@ static void put_run(sak_run *r, const sak_run_info *info)
     sak_bytes_text(b, info->git_commit);
     sak_bytes_i64(b, info->git_dirty);
     sak_bytes_text(b, info->git_diff);
+    sak_bytes_text(b, info->frozen_json);
     sak_record_close(b, at);
 }
 
@@ -395,6 +396,14 @@ sak_status sak_run_tick(sak_run *r, sak_error *err)
 sak_status sak_run_flush(sak_run *r, sak_error *err)
 {
     return flush_spool(r, err);
+}
+
+sak_status sak_run_flush_to_disk(sak_run *r, sak_error *err)
+{
+    SAK_TRY(flush_spool(r, err));
+    if (fdatasync(r->fd) != 0)
+        return SAK_FAIL(err, SAK_EIO, "cannot sync %s: %s", r->path, strerror(errno));
+    return SAK_OK;
 }
 
 sak_status sak_run_sync(sak_run *r, sak_error *err)

@@ -133,6 +133,10 @@ const char sak_schema_sweeps_sql[] =
     "ALTER TABLE trial ADD COLUMN point_json TEXT;"  /* which trial of the frozen script */
     "CREATE INDEX sweep_script ON sweep(script_name);";
 
+/* Version 3: what a run needs to go on, or to be done again, from the database alone. */
+const char sak_schema_frozen_sql[] =
+    "ALTER TABLE run ADD COLUMN frozen_sha256 TEXT REFERENCES blob(sha256);";
+
 sak_status sak_schema_fill_quantiles(sqlite3 *db, sak_error *err)
 {
     sqlite3_stmt *st = NULL;

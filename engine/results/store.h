@@ -93,6 +93,7 @@ typedef struct sak_run_info {
     int64_t trial;           /* trial.id; 0: none */
     const char *arm;         /* name of the arm */
     int arm_index;           /* 0 is the reference arm of `paired` */
+    const char *frozen_json; /* all that is needed to run it again (texts, overrides), as sak wrote it */
     const char *cell;        /* grid point as text, "student.adapter.rank=8"; arms are compared
                               * within a cell */
 } sak_run_info;
@@ -141,6 +142,8 @@ void sak_run_artifact(sak_run *r, const char *path, const char *sha256, int64_t 
 sak_status sak_run_tick(sak_run *r, sak_error *err);
 /* At the end of a stage: returns when all that was logged is in the spool file. */
 sak_status sak_run_flush(sak_run *r, sak_error *err);
+/* The same, and the file is on the disk: a power cut does not take it back. */
+sak_status sak_run_flush_to_disk(sak_run *r, sak_error *err);
 /* Returns when all that was logged can be queried. */
 sak_status sak_run_sync(sak_run *r, sak_error *err);
 

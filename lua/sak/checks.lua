@@ -312,6 +312,27 @@ local function precision(cx, config)
   end
 end
 
+--- Where a run is rewound to may not depend on the clock; only what is evaluated can be best.
+local function checkpoints(cx, config)
+  local c = list_of(config.checkpoint)
+  if config.on_nan == "rewind" and c.every == 0 then
+    cx.problem({ "on_nan" }, "on_nan = \"rewind\" goes back to multiples of checkpoint.every steps, which is 0",
+      "checkpoint = { every = 100 }")
+  end
+  local task = c.best and c.best:match "^val/([^/]+)/[^/]+$"
+  if c.best and not task then
+    cx.problem({ "checkpoint", "best" }, ("checkpoint.best must be an evaluation's metric, val/<task>/<metric>, got '%s'")
+      :format(c.best), "checkpoint = { best = \"val/semseg/mIoU\" }")
+  elseif task then
+    local found = false
+    for _, t in ipairs(list_of(list_of(config.student).tasks)) do found = found or t == task end
+    if not found then
+      cx.problem({ "checkpoint", "best" }, ("checkpoint.best is '%s', but '%s' is not one of the tasks"):format(c.best,
+        task))
+    end
+  end
+end
+
 --- Everything between settings of an experiment.
 ---@param cx sak.Context
 ---@param config table
@@ -323,6 +344,7 @@ function checks.experiment(cx, config)
   stages(cx, config)
   model(cx, config)
   precision(cx, config)
+  checkpoints(cx, config)
 end
 
 --- Fills what follows from other settings, once everything has been checked.

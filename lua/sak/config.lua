@@ -24,7 +24,8 @@ local config = {}
 ---@field resolved table  plain data with every default filled in
 ---@field functions table<string, function>  by path, where resolved has { ["$lua"] = … }; they run
 ---under the sandbox's limits
----@field runtime table  settings that do not change results: threads, loader_threads
+---@field runtime table  settings that do not change results: threads, loader_threads, checkpoint
+---@field given? {script: string, set: string[]}  what load was called with
 ---@field json string  canonical JSON of resolved
 ---@field config_sha256 string
 ---@field group_sha256 string  the same without the seed
@@ -177,8 +178,11 @@ local function experiment(base, changes, report, files)
     cx.functions[path] = limited(f)
   end
   resolved.kind = "experiment"
-  local runtime = { threads = resolved.threads, loader_threads = resolved.loader_threads }
+  local runtime = { threads = resolved.threads, loader_threads = resolved.loader_threads,
+    checkpoint = resolved.checkpoint }
   resolved.threads, resolved.loader_threads = nil, nil
+  -- where a run may be rewound to changes what comes out, the rest of these settings does not
+  resolved.checkpoint = resolved.on_nan == "rewind" and { every = resolved.checkpoint.every } or nil
   local json, config_sha256, group_sha256 = canonical(resolved)
   return { kind = "experiment", name = resolved.name, resolved = resolved, functions = cx.functions,
     runtime = runtime, json = json, config_sha256 = config_sha256, group_sha256 = group_sha256,
@@ -287,6 +291,7 @@ function config.load(path, overrides, options)
     return nil, report:sort()
   end
   loaded.sources = loader.sources
+  loaded.given = { script = path, set = overrides or {} }
   loaded.warnings = report:sort()
   return loaded
 end

@@ -1,11 +1,13 @@
 --- `sak run FILE`: from a script to a trained model and its metrics in the database.
 
+local checkpoint = require "sak.checkpoint"
 local core = require "sak.core"
 local host = require "sak.host"
 local config = require "sak.config"
 local dataset = require "sak.dataset"
 local stages = require "sak.stages"
 local paths = require "sak.paths"
+local stored = require "sak.stored"
 local summary = require "sak.summary"
 
 local run = {}
@@ -69,17 +71,46 @@ local function rehearse(ctx)
   end
 end
 
+--- The machine and the command of this attempt.
+local function attempt_info(job)
+  local machine = core.machine()
+  return { argv = table.concat(job.argv, " "), env = environment(), sak_version = machine.sak_version, cpu = machine.cpu,
+    blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads() }
+end
+
 local function begin(loaded, store, job, options)
-  local cfg, machine = loaded.resolved, core.machine()
+  local cfg = loaded.resolved
   local source, git = loaded.sources[1], provenance(loaded.sources[1].path)
-  return store:begin { experiment = cfg.name, kind = options.kind or kind_of(cfg), seed = cfg.seed,
+  local info = { experiment = cfg.name, kind = options.kind or kind_of(cfg), seed = cfg.seed,
     script_path = source.path, script_text = source.text, config_json = loaded.json,
     config_sha256 = loaded.config_sha256, group_sha256 = loaded.group_sha256,
     compare_sha256 = comparable(cfg), git_commit = git.commit, git_dirty = git.dirty, git_diff = git.diff,
-    argv = table.concat(job.argv, " "), env = environment(), sak_version = machine.sak_version, cpu = machine.cpu,
-    blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads(),
-    data_id = options.data_id, sweep = options.sweep, trial = options.trial, uid = options.uid, arm = options.arm,
+    frozen_json = options.frozen_json, data_id = options.data_id, sweep = options.sweep, trial = options.trial, uid = options.uid, arm = options.arm,
     arm_index = options.arm_index, cell = options.cell }
+  for k, v in pairs(attempt_info(job)) do info[k] = v end
+  return store:begin(info)
+end
+
+--- A further attempt of a stored run: from its latest usable checkpoint, or from the beginning.
+---@param row table  of the table run
+local function go_on(ctx, store, job, row)
+  ctx.folder, ctx.uid = ("%s/runs/%s"):format(ctx.results, row.uid), row.uid
+  local found, refused = checkpoint.latest(ctx.folder .. "/checkpoints", row.config_sha256)
+  local state = found and found.state
+  ctx.step, ctx.resume = state and state.step or 0, found
+  local attempt = store:resume(attempt_info(job), row.id, ctx.step - 1)
+  for _, text in ipairs(refused) do
+    attempt:event("warn", "checkpoint_refused", ctx.step, text)
+    ctx.note("warning: " .. text)
+  end
+  local from = found and found.path or "the beginning: there is no checkpoint"
+  if state and state.sak_version ~= core.machine().sak_version then
+    attempt:event("warn", "version", ctx.step, ("the checkpoint is of sak %s, this is %s"):format(state.sak_version,
+      core.machine().sak_version))
+  end
+  attempt:event("info", "resumed", ctx.step, "from " .. from)
+  ctx.note(("run %d goes on at step %d, from %s"):format(row.id, ctx.step, from))
+  return attempt
 end
 
 function run.label_shape(data)
@@ -115,7 +146,7 @@ local function prepare(loaded, store, job, options)
   local data = dataset.open(cfg.data)
   check_tasks(cfg, data)
   local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
-    data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
+    config_sha256 = loaded.config_sha256, data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
     teacher_files = options.teacher_files,
     loader_threads = (loaded.runtime or {}).loader_threads,
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
@@ -131,7 +162,8 @@ function run.rehearsal(loaded, job)
 end
 
 ---@param loaded sak.Loaded
----@param options? {kind: string?, export: string?, sweep: string?, trial: integer?, uid: string?, watch: table?}
+---@param options? {kind: string?, export: string?, sweep: string?, trial: integer?, uid: string?, watch: table?, resume: table?}
+---resume: row of the run that goes on
 ---@return string state  "done" | "stopped"
 ---@return table ctx
 function run.experiment(loaded, store, job, options)
@@ -140,19 +172,29 @@ function run.experiment(loaded, store, job, options)
   local ctx = prepare(loaded, store, job, options)
   local data = ctx.data
   ctx.teachers = require("sak.teachers").open(ctx, run.committee(cfg))
-  options.data_id = data.info.identity
-  ctx.run = begin(loaded, store, job, options)
+  if options.resume then
+    stored.check_inputs(store, options.resume, data, ctx.teachers)
+    ctx.run = go_on(ctx, store, job, options.resume)
+  else
+    options.data_id = data.info.identity
+    options.frozen_json = not options.trial and stored.freeze(loaded, run.committee(cfg), ctx.teachers, options.export) or nil
+    ctx.run = begin(loaded, store, job, options)
+  end
   local id, uid = ctx.run:id()
-  ctx.id, ctx.folder = id, ("%s/runs/%s"):format(ctx.results, uid)
+  ctx.id, ctx.uid, ctx.folder = id, uid, ("%s/runs/%s"):format(ctx.results, uid)
   if options.watch then
     ctx.run, ctx.at_step = options.watch.run(ctx.run), options.watch.at_step
   end
   core.mkdir(ctx.folder)
   ctx.note(("run %d (%s): %s, seed %d, %d threads"):format(id, uid, cfg.name, cfg.seed, core.threads()))
-  for _, p in ipairs(loaded.params) do ctx.run:param(p.path, p.value, p.origin) end
-  for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
+  if not options.resume then
+    for _, p in ipairs(loaded.params) do ctx.run:param(p.path, p.value, p.origin) end
+    for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
+  end
+  if not options.trial then ctx.keeper = checkpoint.keeper(ctx, loaded.runtime.checkpoint) end
   local ok, state = pcall(run.stages, ctx, options)
   if not ok then ctx.run:event("error", "failed", ctx.step, tostring(state)) end
+  if ctx.keeper then ctx.keeper:finish(ok and state == "done") end
   ctx.run:finish(ok and state or "failed")
   if not ok then error(state, 0) end
   return state, ctx
@@ -170,9 +212,9 @@ end
 
 --- All stages in order, then what the run leaves behind.
 function run.stages(ctx, options)
-  for i, stage in ipairs(ctx.cfg.stages) do
+  for i = ctx.resume and ctx.resume.state.stage or 1, #ctx.cfg.stages do
     ctx.stage_index = i
-    if not stages.run(ctx, stage) then return "stopped" end
+    if not stages.run(ctx, ctx.cfg.stages[i]) then return "stopped" end
   end
   if ctx.encoder_params then
     local file = options.export or ctx:path "encoder.safetensors"
@@ -188,6 +230,36 @@ function run.stages(ctx, options)
   return "done"
 end
 
+--- Exit status of what was interrupted: 130, or 75 (EX_TEMPFAIL: try again) after SIGUSR1, with which
+--- a batch system announces the end of a job.
+---@return integer
+function run.stopped_status() return core.interrupted() == "USR1" and 75 or 130 end
+
+--- Says where to find what a run left.
+---@return integer status
+function run.report(job, state, ctx)
+  if state == "stopped" then
+    ctx.note(("run %d stopped at step %d; `sak resume %d` goes on (what it logged is in %s)"):format(ctx.id, ctx.step,
+      ctx.id, job.db))
+    return run.stopped_status()
+  end
+  if ctx.table then
+    print(ctx.table)
+    ctx.note(("predictions: %s\nresults:     sak show %d, or sak sql --db %s"):format(ctx:path "predictions.png", ctx.id, job.db))
+  end
+  return 0
+end
+
+--- Says that the same run was begun before and could go on.
+local function mention_interrupted(loaded, store, job)
+  local row = store:query([[select id, state, coalesce((select max(l.step) from metric_last l where l.run_id = run.id), 0) as step
+    from run where config_sha256 = ?1 and sweep_id is null order by id desc limit 1]], loaded.config_sha256)[1]
+  if row and (row.state == "lost" or row.state == "stopped") and not job.quiet then
+    io.stderr:write(("run %d of the same configuration was interrupted after step %d (%s): `sak resume %d` goes on with "
+      .. "it; this begins another\n"):format(row.id, row.step, row.state, row.id))
+  end
+end
+
 ---@param job table
 ---@return integer status
 function run.run(job)
@@ -198,19 +270,10 @@ function run.run(job)
   end
   if loaded.kind == "ablation" then return require("sak.sweep").run(job) end
   if #loaded.warnings > 0 then io.stderr:write(config.format(loaded.warnings), "\n") end
-  local runtime = loaded.runtime or {}
-  if job.threads == 0 and runtime.threads then core.threads(runtime.threads) end
+  if job.threads == 0 and loaded.runtime.threads then core.threads(loaded.runtime.threads) end
   local store <close> = core.store(job.db, "write")
-  local state, ctx = run.experiment(loaded, store, job)
-  if state == "stopped" then
-    ctx.note(("run %d stopped at step %d; what it logged is in %s"):format(ctx.id, ctx.step, job.db))
-    return 130
-  end
-  if ctx.table then
-    print(ctx.table)
-    ctx.note(("predictions: %s\nresults:     sak show %d, or sak sql --db %s"):format(ctx:path "predictions.png", ctx.id, job.db))
-  end
-  return 0
+  mention_interrupted(loaded, store, job)
+  return run.report(job, run.experiment(loaded, store, job))
 end
 
 return run

@@ -501,6 +501,14 @@ engine "engine" { doc = "How graphs are executed; results agree up to rounding."
     "blocks: keep the inputs of blocks, adapters, routers and heads only, and compute the rest again for the gradient; the same bits in less memory",
     default = "none" } }
 
+local keeping = family("checkpoint", { doc = "checkpoints", single = true, flat = true })
+keeping "checkpoint" { doc = "When a run saves all it needs to go on, besides the end of every stage, and what is kept.",
+  { "every_s", number { min = 0 }, "seconds between two; 0: none by the clock", default = 60 },
+  { "every", int { min = 0 }, "steps between two; 0: none by steps", default = 0 },
+  { "keep", int { min = 1 }, "latest ones kept, until the run is done", default = 2 },
+  { "keep_every", int { min = 0 }, "those at multiples of so many steps are kept for good; 0: none", default = 0 },
+  { "best", text {}, "metric whose best evaluation is kept as best.safetensors, for instance val/semseg/mIoU" } }
+
 local experiment = family("experiment", { doc = "an experiment", single = true, curried = true })
 experiment "experiment" { doc = "Data, teachers, student and the stages that train it.",
   { "name", text {}, "what it is called", required = true },
@@ -515,6 +523,9 @@ experiment "experiment" { doc = "Data, teachers, student and the stages that tra
   { "precision", choice { "fp32", "bf16" },
     "bf16: products round their operands to bfloat16 and sum in float; all else is float",
     default = "fp32" },
+  { "checkpoint", spec "checkpoint", "when the run is saved", default = {}, runtime = true },
+  { "on_nan", choice { "stop", "skip", "rewind" },
+    "a loss or gradient that is not finite ends the run (if not given); or its batch is left out; or the run goes back to the last multiple of checkpoint.every steps and on with the data after that batch" },
   { "seed", int { min = 0 }, "of everything random", default = 0 },
   { "threads", int { min = 1 }, "worker threads; results do not depend on it", runtime = true },
   { "loader_threads", int { min = 1, max = 64 },

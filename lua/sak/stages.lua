@@ -274,26 +274,36 @@ end
 function stages.run(ctx, stage)
   local cfg, made = ctx.cfg, stages.plan(ctx, stage)
   local options = made.options or {}
-  if ctx.student then
+  if ctx.resume then
+    ctx.note(("going on at step %d, in stage %d of %d"):format(ctx.step, ctx.stage_index, #cfg.stages))
+  elseif ctx.student then
     carry(ctx, stage, made.params)
     ctx.student:close()
   else
     report_weights(ctx, initial(ctx, stage, made.params, true))
   end
   made.finish()
-  if options.start then options.start() end
+  if options.start and not ctx.resume then options.start() end
   local data, spec = ctx.data, cfg.data
   if stage.data then data, spec = dataset.open(stage.data), stage.data end
   local more = made.more or {}
   more.threads = ctx.loader_threads
   local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, more)
   local score = stages.labelled(stage) and scorer(ctx, made.params)
-  local finished = train.run(ctx, { name = stage.name, graph = made.graph, params = made.params, loader = loader,
-    stage = stage, terms = made.terms, after_update = options.after_update,
-    on_iteration = score and cfg.eval.every > 0 and function(it)
-      if it % cfg.eval.every == 0 then score(false) end
-    end })
-  if not finished then return false end
+  local loop = { name = stage.name, graph = made.graph, params = made.params, loader = loader, stage = stage,
+    terms = made.terms, after_update = options.after_update, sets = { "", made.params } }
+  if options.export then table.move({ "average.", options.export }, 1, 2, 3, loop.sets) end
+  local function evaluate_at(it, final)
+    local result = score(final)
+    if ctx.keeper then ctx.keeper:offer(result, loop, it) end
+    return result
+  end
+  if score and cfg.eval.every > 0 then
+    function loop.on_iteration(it)
+      if it % cfg.eval.every == 0 then evaluate_at(it, false) end
+    end
+  end
+  if not train.run(ctx, loop) then return false end
   if stage.kind == "pretrain" then
     ctx.encoder_params = options.export or made.params
   else
@@ -302,7 +312,7 @@ function stages.run(ctx, stage)
   end
   made.graph:close()
   collectgarbage() -- teachers of this stage's image size
-  if score then ctx.result = score(true) end
+  if score then ctx.result = evaluate_at(loop.at.iteration, true) end
   return true
 end
 

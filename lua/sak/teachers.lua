@@ -39,8 +39,14 @@ end
 local function train(ctx, name, loaded, file)
   ctx.note(("teacher '%s' is not in the cache yet: training it (%s)"):format(name, loaded.sources[1].path))
   core.mkdir(paths.folder(file))
-  local run = require("sak.run").experiment(loaded, ctx.store, ctx.job, { kind = "teacher", export = file })
-  if run ~= "done" then error(failure.new(130, "interrupted while training teacher '" .. name .. "'")) end
+  -- an interrupted training of the same recipe goes on
+  local row = ctx.store:query([[select * from run where kind = 'teacher' and config_sha256 = ?1
+    and state in ('stopped', 'lost') order by id desc limit 1]], loaded.config_sha256)[1]
+  local run = require "sak.run"
+  local state = run.experiment(loaded, ctx.store, ctx.job, { kind = "teacher", export = file, resume = row })
+  if state ~= "done" then
+    error(failure.new(run.stopped_status(), "interrupted while training teacher '" .. name .. "'"))
+  end
 end
 
 --- The file of a built-in teacher, which is trained if it is missing.  A sweep has settled on files

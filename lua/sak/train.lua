@@ -15,6 +15,11 @@ local train = {}
 ---@field terms string[]     outputs of the graph to log (one number each)
 ---@field after_update? fun(it: integer)
 ---@field on_iteration? fun(it: integer)
+---@field sets any[]         prefix, parameters, prefix, parameters, …: what a checkpoint holds
+---@field optim userdata     from here on made by train.run
+---@field iterations integer
+---@field begun number       when this attempt came to the stage
+---@field at {iteration: integer, offset: integer, rewinds: integer, skips: integer, seconds: number, wait: number, bad: integer, stall: number}
 
 local function iterations_of(stage, loader)
   local per_epoch = loader:batches()
@@ -29,13 +34,50 @@ function train.optimiser(params, o)
     beta2 = betas[2], eps = o.eps, momentum = o.momentum })
 end
 
---- A loss or gradient that is not finite ends the run with an event that says where.
-local function check_finite(ctx, loop, it, loss, norm)
-  if loss == loss and norm == norm and math.abs(loss) < math.huge and math.abs(norm) < math.huge then return end
+--- After so many steps left out in a row, or so many times back, the run ends after all.
+local SKIPS, REWINDS = 20, 5
+
+local function finite(x) return x == x and math.abs(x) < math.huge end
+
+--- What on_nan says about a loss or gradient that is not finite: ends the run, or returns after an
+--- event.
+---@return boolean rewound
+local function not_finite(ctx, loop, it, loss, norm)
+  local at, policy = loop.at, ctx.cfg.on_nan or "stop"
   local text = ("%s: loss %g, gradient norm %g at iteration %d"):format(loop.name, loss, norm, it)
+  local done = policy == "skip" and "; the batch is left out" or ""
+  local problem
+  if policy == "skip" then
+    at.skips = at.skips + 1
+    if at.skips > SKIPS then problem = ("%d in a row were left out"):format(SKIPS) end
+  elseif policy == "rewind" then
+    local step = ctx.step
+    if at.rewinds >= REWINDS then
+      problem = ("the run has gone back %d times"):format(REWINDS)
+    elseif not ctx.keeper then
+      problem = "this run keeps no checkpoints"
+    else
+      problem = ctx.keeper:rewind(loop, it)
+    end
+    done = problem and "" or ("; back to step %d, on with the data after this batch"):format(ctx.step)
+    if not problem then ctx.run:event("warn", "not_finite", step, text .. done) end
+  end
+  if policy == "skip" and not problem then ctx.run:event("warn", "not_finite", ctx.step, text .. done) end
+  if policy ~= "stop" and not problem then
+    ctx.note("warning: " .. text .. done)
+    return policy == "rewind"
+  end
+  text = problem and text .. "; " .. problem or text
   ctx.run:event("error", "not_finite", ctx.step, text)
   error(failure.new(1, text .. "; try a lower learning rate, gradient clipping (clip = 10) or a longer warm-up"))
 end
+
+--- What depends on the clock (how far the loader reads ahead, too), and so differs between two runs
+--- that are otherwise equal, by its unit.
+--- `sak replay` leaves out what has one of these.
+train.clocked = { ["s"] = true, ["images/s"] = true, ["GFLOP/s"] = true, ["reads"] = true }
+local units = { step_s = "s", gflops = "GFLOP/s", images_per_s = "images/s", wall_s = "s", loader_wait_s = "s",
+  checkpoint_s = "s", loader_bad = "reads" }
 
 --- Seconds by operation, largest first; shown when SAK_PROFILE is set.
 local function report_profile(graph, name, iterations)
@@ -51,29 +93,106 @@ local function report_profile(graph, name, iterations)
   end
 end
 
+--- One step: forward, backward, update.  Nothing is updated where loss or gradient is not finite.
+---@return number loss, number norm
+local function step(ctx, loop, lr)
+  local graph, optim = loop.graph, loop.optim
+  graph:forward(ctx.step)
+  graph:backward(ctx.step)
+  local loss = graph:value "loss"
+  local norm = finite(loss) and optim:step(lr, loop.stage.clip or 0) or optim:norm()
+  return loss, norm
+end
+
+--- Running statistics of all the sets of a loop, to be put back after a step that is left out.
+local function running(loop, saved)
+  local list = {}
+  for i = 2, #loop.sets, 2 do list[i] = core.running(loop.sets[i], saved and saved[i]) end
+  return list
+end
+
+--- Saves a checkpoint if it is time, ends the attempt if someone asked for that.
+---@return boolean go_on
+local function after_step(ctx, loop, it)
+  local keeper = ctx.keeper
+  if keeper and it < loop.iterations then
+    keeper:collect(false)
+    if keeper:due(it) then keeper:save(loop, it) end
+  end
+  if loop.on_iteration then loop.on_iteration(it) end
+  local stop = core.interrupted()
+  if stop and keeper and not keeper:saved_here() then keeper:save(loop, it) end
+  return not stop and (not ctx.at_step or ctx.at_step(ctx))
+end
+
+--- Logs what a stage comes to in the end.
+local function log_totals(ctx, loop)
+  local run, at, name = ctx.run, loop.at, loop.name
+  local wall = at.seconds + core.clock() - loop.begun
+  run:log(name .. "/images_per_s", ctx.step, loop.iterations * loop.stage.batch / wall)
+  run:log(name .. "/wall_s", ctx.step, wall)
+  local read = loop.loader:stats()
+  run:log(name .. "/loader_wait_s", ctx.step, at.wait + read.wait_s)
+  local bad = at.bad + read.bad
+  if bad > 0 then
+    run:log(name .. "/loader_bad", ctx.step, bad)
+    local text = ("%s: %d images could not be read and were skipped; `sak data check` names them"):format(name, bad)
+    run:event("warn", "data", ctx.step, text)
+    ctx.note(text)
+  end
+  if ctx.keeper then run:log(name .. "/checkpoint_s", ctx.step, at.stall) end
+end
+
+--- Where the stage begins: at its first step, or where a checkpoint left it.
+local function begin(ctx, loop)
+  loop.at = { iteration = 0, offset = 0, rewinds = 0, skips = 0, seconds = 0, wait = 0, bad = 0, stall = 0 }
+  loop.optim = train.optimiser(loop.params, loop.stage.optim)
+  if ctx.resume then
+    local found = ctx.resume
+    ctx.resume = nil
+    require("sak.checkpoint").restore(loop, found.file, found.state)
+    found.file:close()
+    ctx.keeper:resume(found)
+  end
+  for name, unit in pairs(units) do ctx.run:describe(loop.name .. "/" .. name, { unit = unit }) end
+  loop.begun = core.clock()
+  if ctx.keeper and ctx.keeper:is_rewind_point(loop.at.iteration) and not ctx.keeper:saved_here() then
+    ctx.keeper:save(loop, loop.at.iteration)
+  end
+  if loop.at.iteration > 0 and loop.on_iteration then loop.on_iteration(loop.at.iteration) end
+end
+
 --- Runs all iterations of a stage. Returns false when the user asked to stop.
 ---@param ctx table  the run's context
 ---@param loop Loop
 function train.run(ctx, loop)
   local stage, run, graph = loop.stage, ctx.run, loop.graph
   local iterations, per_epoch = iterations_of(stage, loop.loader)
+  loop.iterations = iterations
+  begin(ctx, loop)
+  local at, prefix = loop.at, loop.name .. "/"
   local rate = schedules.make(stage.schedule, stage.optim.lr, { iterations = iterations, batches_per_epoch = per_epoch })
-  local optim = train.optimiser(loop.params, stage.optim)
   local progress <close> = core.progress(iterations, loop.name,
     { per_step = stage.batch, unit = "images", tty = ctx.job.tty, quiet = ctx.job.quiet })
-  local start, flops = core.clock(), graph:flops(true)
+  local flops = graph:flops(true)
   local profiling = os.getenv "SAK_PROFILE"
   if profiling then graph:profile(true) end
-  for it = 0, iterations - 1 do
+  while at.iteration < iterations do
+    local it = at.iteration
     loop.loader:next(graph)
+    local saved = ctx.cfg.on_nan == "skip" and running(loop)
     local lr, before = rate(it), core.clock()
-    graph:forward(ctx.step)
-    graph:backward(ctx.step)
-    local norm = optim:step(lr, stage.clip or 0)
-    if loop.after_update then loop.after_update(it, iterations) end
-    local loss, seconds = graph:value "loss", core.clock() - before
-    check_finite(ctx, loop, it, loss, norm)
-    local prefix = loop.name .. "/"
+    local loss, norm = step(ctx, loop, lr)
+    local sound = finite(loss) and finite(norm)
+    if sound then
+      at.skips = 0
+      if loop.after_update then loop.after_update(it, iterations) end
+    elseif not_finite(ctx, loop, it, loss, norm) then
+      goto continue -- from a step before this one
+    else
+      running(loop, saved)
+    end
+    local seconds = core.clock() - before
     run:log(prefix .. "loss", ctx.step, loss)
     for _, term in ipairs(loop.terms) do run:log(prefix .. term, ctx.step, graph:value(term)) end
     run:log(prefix .. "lr", ctx.step, lr)
@@ -81,23 +200,15 @@ function train.run(ctx, loop)
     run:log(prefix .. "step_s", ctx.step, seconds)
     run:log(prefix .. "gflops", ctx.step, flops / seconds / 1e9)
     ctx.step = ctx.step + 1
+    at.iteration = it + 1
     run:tick()
     progress:update(it + 1, ("loss %.4f  lr %.2g"):format(loss, lr))
-    if loop.on_iteration then loop.on_iteration(it + 1) end
-    if core.interrupted() or ctx.at_step and not ctx.at_step(ctx) then return false end
+    if not after_step(ctx, loop, it + 1) then return false end
+    ::continue::
   end
-  local wall = core.clock() - start
   if profiling then report_profile(graph, loop.name, iterations) end
-  run:log(loop.name .. "/images_per_s", ctx.step, iterations * stage.batch / wall)
-  run:log(loop.name .. "/wall_s", ctx.step, wall)
-  local read = loop.loader:stats()
-  run:log(loop.name .. "/loader_wait_s", ctx.step, read.wait_s)
-  if read.bad > 0 then
-    run:log(loop.name .. "/loader_bad", ctx.step, read.bad)
-    local text = ("%s: %d images could not be read and were skipped; `sak data check` names them"):format(loop.name, read.bad)
-    run:event("warn", "data", ctx.step, text)
-    ctx.note(text)
-  end
+  if ctx.keeper and not ctx.keeper:saved_here() then ctx.keeper:save(loop, iterations) end
+  log_totals(ctx, loop)
   run:flush()
   return true
 end

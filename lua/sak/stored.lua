@@ -1,0 +1,73 @@
+--- A run as it stands in the database: all it was made of, enough to go on with it or to do it again
+--- without looking at the script, which may have been edited since.
+
+local config = require "sak.config"
+local failure = require "sak.failure"
+local host = require "sak.host"
+
+local stored = {}
+
+--- What is kept of a run so that it can be built again: texts, not files.
+---@param loaded sak.Loaded
+---@param committee table[]  as configured
+---@param teachers Teacher[]  the same, opened
+---@param export? string  where a teacher's encoder goes
+---@return string json
+function stored.freeze(loaded, committee, teachers, export)
+  local files, weights = {}, {}
+  for _, source in ipairs(loaded.sources) do
+    if source.kind ~= "embedded" then files[source.path] = source.text end
+  end
+  for i, t in ipairs(committee) do
+    if t.builtin then weights[t.builtin] = teachers[i].source end
+  end
+  return host.encode { script = loaded.given.script, set = host.array(loaded.given.set), files = files,
+    teachers = weights, export = export }
+end
+
+--- The configuration of a stored run.
+---@param row table  of the table run
+---@return sak.Loaded loaded
+---@return {teachers: table<string, string>, export: string?} frozen
+function stored.load(store, row)
+  if row.trial_id then
+    local loaded, trial = require("sak.trial").load(store, row.trial_id)
+    return loaded, trial.frozen
+  end
+  if not row.frozen_sha256 then
+    error(failure.new(2, ("run %d was recorded by an earlier sak, which did not store all that a run is made of")
+      :format(row.id)))
+  end
+  local frozen = host.decode(store:blob(row.frozen_sha256))
+  local loaded, problems = config.load(frozen.script, frozen.set, { files = frozen.files })
+  if not loaded then error(failure.new(1, config.format(problems))) end
+  if loaded.config_sha256 ~= row.config_sha256 then
+    error(failure.new(1, ("this sak resolves run %d otherwise than the one that stored it (config %s, now %s)"):format(
+      row.id, row.config_sha256:sub(1, 12), loaded.config_sha256:sub(1, 12))))
+  end
+  return loaded, frozen
+end
+
+--- What a stored run used and what is there now must be the same: data, teachers.
+---@param row table  of the table run
+function stored.check_inputs(store, row, data, teachers)
+  if row.data_id and row.data_id ~= data.info.identity then
+    error(failure.new(1, ("run %d was trained on other data than are there now (%s, now %s)"):format(row.id, row.data_id,
+      data.info.identity)))
+  end
+  for _, t in ipairs(teachers) do
+    local was = store:query("select value from tag where run_id = ?1 and name = ?2", row.id, "teacher:" .. t.name)[1]
+    if was and was.value ~= t.identity:sub(1, 12) then
+      error(failure.new(1, ("run %d had another teacher '%s' than %s now is (weights %s, now %s)"):format(row.id, t.name,
+        t.source or "it", was.value, t.identity:sub(1, 12))))
+    end
+  end
+end
+
+--- Row of the table run with its experiment's name.
+function stored.row(store, id)
+  return store:query([[select r.*, e.name as experiment from run r join experiment e on e.id = r.experiment_id
+    where r.id = ?1]], id)[1]
+end
+
+return stored
