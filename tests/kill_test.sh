@@ -22,13 +22,14 @@ weights() { # hashes of the tensors' bytes in folder $1; the headers tell run an
     done
 }
 
-n=0 attempts=0 points=0 damaged=0
+n=0 attempts=0 points=0 refused=0 runs=0
 for script in "$@"; do
     name=$(basename "$script" .lua)
     export SAK_DB=$tmp/$name/twin/sak.db
     began=$(date +%s%N)
     "$sak" run "$script" --quiet --threads 1 > "$tmp/table" 2> "$tmp/err" || fail "$(cat "$tmp/err")"
     span=$((($(date +%s%N) - began) / 1000000)) # ms
+    span=$((span + span / 10))
     results 1 > "$tmp/expected"
     weights "$tmp/$name"/twin/runs/* > "$tmp/expected_weights"
     [ "$(wc -l < "$tmp/expected")" -gt 100 ] || fail "$script logs next to nothing"
@@ -42,11 +43,12 @@ for script in "$@"; do
             if [ $((k * $#)) -lt "$kills" ]; then
                 ms=$((RANDOM % span))
                 sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
-                if kill -9 $pid 2> /dev/null; then k=$((k + 1)); fi
+                kill -9 $pid 2> /dev/null || true
             fi
             status=0
             wait $pid 2> /dev/null || status=$?
             [ "$status" != 0 ] || break
+            k=$((k + 1))
             [ "$status" = 137 ] || fail "$script: sak $verb exited with $status: $(cat "$tmp/err")"
             [ -f "$SAK_DB" ] && [ "$(value 'select count(*) from run' 2> /dev/null)" = 1 ] && verb="resume 1"
         done
@@ -59,10 +61,12 @@ for script in "$@"; do
         [ "$(value "select count(*) from metrics m join metric_last l on l.run_id = m.run join metric_key k on
             k.id = l.key_id and k.name = m.metric group by m.metric having count(*) <> max(l.n)")" != 1 ] || fail "summaries"
         [ "$(value "select group_concat(integrity_check) from pragma_integrity_check")" = ok ] || fail "database damaged"
+        runs=$((runs + 1))
         points=$((points + $(wc -l < "$tmp/got") - 1))
         attempts=$((attempts + $(value "select attempts from run")))
-        damaged=$((damaged + $(value "select count(*) from event where kind = 'checkpoint_refused'")))
+        refused=$((refused + $(value "select count(*) from event where kind = 'checkpoint_refused'")))
     done
     n=$((n + k))
 done
-echo "kill: $n kills, $attempts attempts, $points metric values and all weights as undisturbed, $damaged checkpoints refused"
+echo "kill: $n kills of $runs runs, $attempts attempts, $points metric values and all weights as undisturbed," \
+    "$refused checkpoints refused"

@@ -16,6 +16,7 @@ typedef struct sak_job {
     const char *db;              /* results database */
     int threads;                 /* 0 = all usable cores */
     int jobs, seeds;             /* of a sweep; 0: not given */
+    int steps;                   /* of a replay; 0: all */
     bool retry, fail_fast, fresh, now;
     bool quiet, json, csv;
     bool tty;                    /* stderr is a terminal: live progress line */

@@ -1,6 +1,7 @@
 /* One verb, start to end: a Lua state with the engine in it, and lua/sak/main.lua doing the work. */
 #define _GNU_SOURCE
 #include <lauxlib.h>
+#include <link.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 
-static volatile sig_atomic_t interrupted_by; /* the first signal; 0: none */
+static volatile sig_atomic_t interrupted_by; /* 0: none; SIGUSR1 once that has come */
 
 /* The first signal asks the loop to stop at the next step.  A Ctrl-C after that ends the process at
  * once; other signals do not, as a batch system may send several. */
@@ -21,7 +22,7 @@ static void on_signal(int sig)
 {
     if (interrupted_by && sig == SIGINT)
         _exit(130);
-    if (!interrupted_by)
+    if (!interrupted_by || sig == SIGUSR1)
         interrupted_by = sig;
 }
 
@@ -40,6 +41,45 @@ static int clock_now(lua_State *L)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+    return 1;
+}
+
+/* The linker's hash of this program's contents, in its ELF notes; no digits where it left none. */
+typedef struct build_id {
+    char hex[2 * 6 + 1];
+} build_id;
+
+static int find_build_id(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    (void)size;
+    build_id *id = ctx;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type != PT_NOTE)
+            continue;
+        const char *at = (const char *)(info->dlpi_addr + segment->p_vaddr);
+        const char *end = at + segment->p_memsz;
+        while (at + sizeof(ElfW(Nhdr)) <= end) {
+            const ElfW(Nhdr) *note = (const void *)at;
+            const char *name = at + sizeof *note;
+            const unsigned char *desc = (const unsigned char *)name + (note->n_namesz + 3u) / 4 * 4;
+            at = (const char *)desc + (note->n_descsz + 3u) / 4 * 4;
+            if (note->n_type != NT_GNU_BUILD_ID || note->n_namesz != 4 || memcmp(name, "GNU", 4) != 0)
+                continue;
+            for (unsigned k = 0; k < 6 && k < note->n_descsz; k++)
+                snprintf(id->hex + 2 * k, 3, "%02x", desc[k]);
+            return 1;
+        }
+    }
+    return 1; /* the program itself comes first; its libraries do not matter here */
+}
+
+/* core.version() -> "0.1.0+3fa2c1d40b7e": the version and which build of it. */
+static int version(lua_State *L)
+{
+    build_id id = {0};
+    dl_iterate_phdr(find_build_id, &id);
+    lua_pushfstring(L, id.hex[0] ? "%s+%s" : "%s", SAK_VERSION, id.hex);
     return 1;
 }
 
@@ -104,7 +144,7 @@ static void push_job(lua_State *L, const sak_job *job)
         int n;
     } numbers[] = {{"threads", job->threads}, {"stage", job->stage},
                    {"jobs", job->jobs}, {"seeds", job->seeds},
-                   {"limit", job->limit}};
+                   {"limit", job->limit}, {"steps", job->steps}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         lua_pushinteger(L, numbers[i].n);
         lua_setfield(L, -2, numbers[i].key);
@@ -167,6 +207,7 @@ int sak_bind_run(const sak_job *job, FILE *out, FILE *err)
 void sak_open_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"interrupted", interrupted}, {"clock", clock_now}, {"machine", machine}, {NULL, NULL}};
+        {"interrupted", interrupted}, {"clock", clock_now}, {"machine", machine}, {"version", version},
+        {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -51,7 +51,7 @@ const sak_option_spec sak_option_specs[] = {
      AT(level), 0.5, 0.9999},
     {"write", 0, NULL, "allow statements that change the database", SAK_OPTION_FLAG, AT(write), 0,
      0},
-    {"steps", 0, "N", "timed steps per case", SAK_OPTION_INT, AT(steps), 1, 1e6},
+    {"steps", 0, "N", "how many steps (bench: timed ones per case)", SAK_OPTION_INT, AT(steps), 1, 1e6},
     {"precision", 0, "NAME", "precision of the experiment, as --set precision=NAME",
      SAK_OPTION_TEXT, AT(precision), 0, 0},
     {"profile", 0, NULL, "seconds by operation", SAK_OPTION_FLAG, AT(profile), 0, 0},

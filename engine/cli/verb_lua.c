@@ -15,6 +15,7 @@ int sak_verb_lua(const sak_options *o)
         .threads = (int)o->threads,
         .jobs = (int)o->jobs,
         .seeds = (int)o->seeds,
+        .steps = (int)o->steps,
         .retry = o->retry != NULL,
         .fail_fast = o->fail_fast,
         .fresh = o->fresh,

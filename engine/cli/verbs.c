@@ -59,6 +59,18 @@ const sak_verb sak_verbs[] = {
      "A run saves a checkpoint once a minute and at the end of every stage; checkpoint = { … } in its\n"
      "script says otherwise.  A damaged one is put aside and the one before it used.",
      sak_verb_lua},
+    {"replay", "RUN", 1, 1, "steps db threads json quiet", false,
+     "do a stored run again and compare every metric",
+     "Builds the run from what the database holds of it (script, modules, overrides, teachers by their\n"
+     "hash, data by theirs), runs it in a folder of its own that is removed afterwards, and compares\n"
+     "every metric at every step, but for what depends on the clock (units s, images/s, GFLOP/s).  On\n"
+     "the same kernels for the CPU all are equal bit for bit, for any --threads; on others up to 1 %.\n"
+     "The first difference is named.  Exit status 1 when there is one.\n"
+     "\n"
+     "  sak replay @last\n"
+     "  sak replay 17 --steps 20         the first 20 steps are enough to see most differences\n"
+     "  sak replay 17 --threads 1 --json",
+     sak_verb_lua},
     {"retry", "SWEEP", 1, 1, "jobs fail-fast keep-going db threads json quiet", false,
      "run the failed trials of a sweep again",
      "The same as `sak resume SWEEP --retry failed`.\n"

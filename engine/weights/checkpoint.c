@@ -123,10 +123,13 @@ static sak_status copy_tensors(sak_checkpointer *c, const sak_st_source *t, int6
         bytes += (bytes_of(&t[i]) + ALIGN - 1) / ALIGN * ALIGN;
     }
     if (bytes > c->copy_room) {
-        sak_free(c->copy);
+        void *copy = NULL; /* not zeroed: the threads that copy touch it first */
+        free(c->copy);
         c->copy = NULL;
         c->copy_room = 0;
-        SAK_TRY(sak_alloc((void **)&c->copy, bytes, 1, err));
+        if (posix_memalign(&copy, ALIGN, bytes) != 0)
+            return SAK_FAIL(err, SAK_ENOMEM, "no memory for a checkpoint of %zu bytes", bytes);
+        c->copy = copy;
         c->copy_room = bytes;
     }
     int64_t *first = malloc(((size_t)n + 1) * sizeof *first);
@@ -180,7 +183,7 @@ void sak_checkpointer_close(sak_checkpointer *c)
         return;
     finish(c);
     release(c);
-    sak_free(c->copy);
+    free(c->copy);
     free(c);
 }
 

@@ -144,7 +144,7 @@ function Keeper:save(loop, iteration, name)
       core.mkdir(self.folder)
       local path = ("%s/%s"):format(self.folder, name or ("s%02d-%09d.safetensors"):format(ctx.stage_index, ctx.step))
       self.writer:save(path, host.encode { run = ctx.uid, config_sha256 = ctx.config_sha256,
-        sak_version = core.machine().sak_version, stage = ctx.stage_index, name = loop.name, iteration = iteration,
+        sak_version = core.version(), stage = ctx.stage_index, name = loop.name, iteration = iteration,
         step = ctx.step, updates = loop.optim:updates(), offset = at.offset, rewinds = at.rewinds,
         skips = at.skips, seconds = at.seconds + (loop.begun and begun - loop.begun or 0), wait = at.wait + read.wait_s, bad = at.bad + read.bad,
         stall = at.stall, best = self.best }, loop.sets)
@@ -160,16 +160,25 @@ end
 --- Saves the best evaluation so far.
 ---@param result table  of evaluate.run
 function Keeper:offer(result, loop, iteration)
+  local names = {}
   for task, list in pairs(result) do
     for _, m in ipairs(list) do
+      names[#names + 1] = ("val/%s/%s"):format(task, m.name)
       local better = not self.best or m.goal == "max" and m.value > self.best.value
         or m.goal == "min" and m.value < self.best.value
-      if ("val/%s/%s"):format(task, m.name) == self.spec.best and m.value == m.value and better then
+      if names[#names] == self.spec.best and m.value == m.value and better then
         self.best = { value = m.value, step = self.ctx.step }
         self:save(loop, iteration, "best.safetensors")
       end
     end
   end
+  if not self.spec.best or self.looked then return end
+  self.looked = true
+  for _, name in ipairs(names) do
+    if name == self.spec.best then return end
+  end
+  table.sort(names)
+  self:warn(("checkpoint.best: there is no '%s' among %s"):format(self.spec.best, table.concat(names, ", ")))
 end
 
 --- Takes up the state of a run that goes on.

@@ -4,7 +4,7 @@ local main = {}
 
 local modules = {
   run = "sak.run", check = "sak.check", verify = "sak.verify", export = "sak.export", sweep = "sak.sweep",
-  trial = "sak.trial", resume = "sak.resume", retry = { "sak.sweep", "retry" },
+  trial = "sak.trial", resume = "sak.resume", replay = "sak.replay", retry = { "sak.sweep", "retry" },
   stop = { "sak.sweep", "stop" }, bench = "sak.bench", data = "sak.data_verb",
 }
 

@@ -4,6 +4,7 @@ local core = require "sak.core"
 local failure = require "sak.failure"
 local host = require "sak.host"
 local run = require "sak.run"
+local spec = require "sak.spec"
 local stored = require "sak.stored"
 
 local resume = {}
@@ -20,6 +21,21 @@ local function sweep_of(store, what)
   local row = store:query([[select name from sweep where script_name is not null and (name = ?1 or script_name = ?1)
     limit 1]], what)[1]
   return row and what or nil
+end
+
+--- The run that is meant; what is neither a run nor a sweep may be a slip of either's name.
+local function find(store, what)
+  local ok, id = pcall(store.find, store, what)
+  if ok then return stored.row(store, id) end
+  local names = {}
+  for i, r in ipairs(store:query "select name from run union select name from sweep where script_name is not null") do
+    names[i] = r.name
+  end
+  local near = spec.nearest(what, names)
+  if near then
+    error(failure.new(2, ("there is neither a run nor a sweep '%s'; did you mean '%s'?"):format(what, near)))
+  end
+  error(id, 0)
 end
 
 --- Refuses what cannot go on, with what can be done instead.
@@ -48,7 +64,7 @@ function resume.run(job)
       job.args = host.array { sweep }
       goto sweep
     end
-    local row = stored.row(store, store:find(job.args[1]))
+    local row = find(store, job.args[1])
     check(store, row, job)
     local loaded, frozen = stored.load(store, row)
     if job.threads == 0 and loaded.runtime.threads then core.threads(loaded.runtime.threads) end

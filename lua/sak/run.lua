@@ -74,7 +74,7 @@ end
 --- The machine and the command of this attempt.
 local function attempt_info(job)
   local machine = core.machine()
-  return { argv = table.concat(job.argv, " "), env = environment(), sak_version = machine.sak_version, cpu = machine.cpu,
+  return { argv = table.concat(job.argv, " "), env = environment(), sak_version = core.version(), cpu = machine.cpu,
     blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads() }
 end
 
@@ -104,9 +104,9 @@ local function go_on(ctx, store, job, row)
     ctx.note("warning: " .. text)
   end
   local from = found and found.path or "the beginning: there is no checkpoint"
-  if state and state.sak_version ~= core.machine().sak_version then
+  if state and state.sak_version ~= core.version() then
     attempt:event("warn", "version", ctx.step, ("the checkpoint is of sak %s, this is %s"):format(state.sak_version,
-      core.machine().sak_version))
+      core.version()))
   end
   attempt:event("info", "resumed", ctx.step, "from " .. from)
   ctx.note(("run %d goes on at step %d, from %s"):format(row.id, ctx.step, from))
@@ -162,8 +162,8 @@ function run.rehearsal(loaded, job)
 end
 
 ---@param loaded sak.Loaded
----@param options? {kind: string?, export: string?, sweep: string?, trial: integer?, uid: string?, watch: table?, resume: table?}
----resume: row of the run that goes on
+---@param options? {kind: string?, export: string?, sweep: string?, trial: integer?, uid: string?, watch: table?, resume: table?, replay: table?}
+---resume, replay: row of the run that goes on, or is done again (job.source: the database it is in)
 ---@return string state  "done" | "stopped"
 ---@return table ctx
 function run.experiment(loaded, store, job, options)
@@ -172,12 +172,15 @@ function run.experiment(loaded, store, job, options)
   local ctx = prepare(loaded, store, job, options)
   local data = ctx.data
   ctx.teachers = require("sak.teachers").open(ctx, run.committee(cfg))
+  if options.replay then stored.check_inputs(job.source, options.replay, data, ctx.teachers) end
   if options.resume then
     stored.check_inputs(store, options.resume, data, ctx.teachers)
     ctx.run = go_on(ctx, store, job, options.resume)
   else
     options.data_id = data.info.identity
-    options.frozen_json = not options.trial and stored.freeze(loaded, run.committee(cfg), ctx.teachers, options.export) or nil
+    if loaded.given then -- else a trial, which is frozen with its sweep
+      options.frozen_json = stored.freeze(loaded, run.committee(cfg), ctx.teachers, options.export)
+    end
     ctx.run = begin(loaded, store, job, options)
   end
   local id, uid = ctx.run:id()

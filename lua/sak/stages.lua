@@ -111,17 +111,26 @@ local function carry(ctx, stage, params)
   ctx.run:event("info", "carried", ctx.step, description .. ", from the stage before")
 end
 
+--- Shapes of a weight file's tensors; of a checkpoint, without what the optimiser keeps.
+local function values_of(file)
+  local shapes = file:shapes()
+  for name in pairs(file:meta "checkpoint_version" and shapes or {}) do
+    if name:find "^optim%." then shapes[name] = nil end
+  end
+  return shapes
+end
+
 --- What the first stage starts from: files of the stem or of a whole student, held against the
 --- parameters; with `load`, loaded into them.
 ---@return {path: string, text: string}[]
 local function initial(ctx, stage, params, load)
   local s, image, said = ctx.cfg.student, stages.size(ctx, stage), {}
   if s.weights then
-    local path = require("sak.locate").file(ctx.job.db, s.weights)
+    local path = require("sak.locate").file(ctx.job.source_db or ctx.job.db, s.weights)
     local file <close> = core.weights(path, { key = s.key })
     local o = { where = path, stem = s.stem, image = image, from_image = weights.image_of(file),
       lora = weights.lora_of(file) or s.lora or nil, alpha = s.lora and s.lora.alpha }
-    local fit, description = weights.fit_student(params, file:shapes(), o)
+    local fit, description = weights.fit_student(params, values_of(file), o)
     if load then weights.load(fit, params, file) end
     said[1] = { path = path, key = s.key, text = ("student: %s: %s"):format(path, description) }
   elseif s.stem.weights then

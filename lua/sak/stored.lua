@@ -52,8 +52,8 @@ end
 ---@param row table  of the table run
 function stored.check_inputs(store, row, data, teachers)
   if row.data_id and row.data_id ~= data.info.identity then
-    error(failure.new(1, ("run %d was trained on other data than are there now (%s, now %s)"):format(row.id, row.data_id,
-      data.info.identity)))
+    error(failure.new(1, ("run %d was trained on other data than are there now (%s, now %s)"):format(row.id,
+      row.data_id:sub(1, 12), data.info.identity:sub(1, 12))))
   end
   for _, t in ipairs(teachers) do
     local was = store:query("select value from tag where run_id = ?1 and name = ?2", row.id, "teacher:" .. t.name)[1]
