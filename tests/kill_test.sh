@@ -50,6 +50,10 @@ for script in "$@"; do
             [ "$status" != 0 ] || break
             k=$((k + 1))
             [ "$status" = 137 ] || fail "$script: sak $verb exited with $status: $(cat "$tmp/err")"
+            if [ -f "$SAK_DB" ] && [ "$(value "select state from run" 2> /dev/null)" = done ]; then
+                cp "$tmp/table" "$tmp/out" # killed while it said so
+                break
+            fi
             [ -f "$SAK_DB" ] && [ "$(value 'select count(*) from run' 2> /dev/null)" = 1 ] && verb="resume 1"
         done
         results 1 > "$tmp/got"

@@ -214,14 +214,17 @@ function Keeper:rewind(loop, iteration)
   self.ctx.step, self.saved = state.step, place(state.stage, state.step)
 end
 
---- At the end of an attempt: a run that is done keeps its best checkpoint and those kept for good.
-function Keeper:finish(done)
+--- At the end of an attempt, before its run is finished.
+function Keeper:close()
   self:collect(true)
   self.writer:close()
-  if not done then return end
-  self:prune(true)
   local best = self.folder .. "/best.safetensors"
   if host.exists(best) == "file" then self.ctx.run:artifact(best, "checkpoint") end
+end
+
+--- Once a run stands as done in the database, its best checkpoint and those kept for good remain.
+function Keeper:tidy()
+  self:prune(true)
   if #core.files(self.folder) == 0 then os.remove(self.folder) end
 end
 

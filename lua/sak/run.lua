@@ -197,8 +197,9 @@ function run.experiment(loaded, store, job, options)
   if not options.trial then ctx.keeper = checkpoint.keeper(ctx, loaded.runtime.checkpoint) end
   local ok, state = pcall(run.stages, ctx, options)
   if not ok then ctx.run:event("error", "failed", ctx.step, tostring(state)) end
-  if ctx.keeper then ctx.keeper:finish(ok and state == "done") end
+  if ctx.keeper then ctx.keeper:close() end
   ctx.run:finish(ok and state or "failed")
+  if ctx.keeper and ok and state == "done" then ctx.keeper:tidy() end
   if not ok then error(state, 0) end
   return state, ctx
 end
