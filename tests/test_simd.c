@@ -111,8 +111,14 @@ static void call_rest(const sak_simd *t, int64_t n, int which, arrays *p)
     case 15:
         t->clamp(n, (sak_real)-0.5, (sak_real)1.5, p->a, p->out);
         break;
-    default:
+    case 16:
         t->clamp_grad(n, (sak_real)-0.5, (sak_real)1.5, p->a, p->b, p->out, acc);
+        break;
+    case 17:
+        t->sum_rows(n, 4, ROOM, p->a, p->out, acc); /* a, b, c, d */
+        break;
+    default:
+        t->attention_grad(n, (sak_real)0.7, (sak_real)-0.3, p->a, p->b);
     }
 }
 
@@ -172,7 +178,7 @@ static void every_level_gives_the_same_bits(void **state)
     compare_levels(call_unary_grad, 2 * SAK_UNARY_COUNT, "unary_grad");
     compare_levels(call_binary, 4 * SAK_BINARY_COUNT, "binary");
     compare_levels(call_in_place, SAK_UNARY_COUNT + SAK_BINARY_COUNT, "in place");
-    compare_levels(call_rest, 34, "kernel");
+    compare_levels(call_rest, 38, "kernel");
 }
 
 static void an_element_does_not_depend_on_its_place(void **state)

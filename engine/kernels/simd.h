@@ -57,6 +57,8 @@ typedef struct sak_simd {
     /* y[i] = (y[i] +) sum_t w[t] x[at[t] + i], t < count, in order of t */
     void (*mix)(int64_t n, int64_t count, const sak_real *w, const int64_t *at, const sak_real *x,
                 sak_real *y, bool acc);
+    /* y[i] = (y[i] +) sum_r x[r step + i], r < rows, in order of r */
+    void (*sum_rows)(int64_t n, int64_t rows, int64_t step, const sak_real *x, sak_real *y, bool acc);
     sak_real (*sum)(int64_t n, const sak_real *x);
     sak_real (*dot)(int64_t n, const sak_real *x, const sak_real *y);
     sak_real (*max)(int64_t n, const sak_real *x);
@@ -87,6 +89,8 @@ typedef struct sak_simd {
     /* dw += dy * (x - mean) * rstd, db += dy: one row's share of layer norm's parameter gradients */
     void (*layer_norm_wgrad)(int64_t n, const sak_real *x, const sak_real *dy, sak_real mean,
                              sak_real rstd, sak_real *dw, sak_real *db);
+    /* p = exp(p - lse), then d = p (d - inner): one row of attention's backward, both in place */
+    void (*attention_grad)(int64_t n, sak_real lse, sak_real inner, sak_real *p, sak_real *d);
     /* dx = scale * y * (dy - sum(dy y)): one row of softmax */
     void (*softmax_grad)(int64_t n, sak_real scale, const sak_real *y, const sak_real *dy,
                          sak_real *dx, bool acc);

@@ -221,13 +221,8 @@ static void score_gradients(const attention *a, int64_t n, const sak_real *y, co
                             const sak_real *lse, const room *m)
 {
     for (int64_t r = 0; r < n; r++) {
-        sak_real *restrict p = m->s + r * a->ld, *restrict ds = m->ds + r * a->ld;
-        const sak_real D = a->simd->dot(a->d, dy + r * a->C, y + r * a->C), e = lse[r];
-        for (int64_t j = 0; j < a->L; j++)
-            p[j] -= e;
-        a->simd->exp(a->ld, p, p);
-        for (int64_t j = 0; j < a->L; j++)
-            ds[j] = p[j] * (ds[j] - D);
+        const sak_real D = a->simd->dot(a->d, dy + r * a->C, y + r * a->C);
+        a->simd->attention_grad(a->ld, lse[r], D, m->s + r * a->ld, m->ds + r * a->ld);
     }
 }
 
