@@ -96,7 +96,11 @@ def save_safetensors(path, tensors):
 def load_state(path):
     """A state dict from .safetensors (F32, F16, BF16) or any file of torch.save."""
     if not path.endswith(".safetensors"):
-        state = torch.load(path, map_location="cpu")
+        try:  # never without weights_only: a pickle may run anything
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except TypeError:
+            raise SystemExit("%s: PyTorch %s cannot read it without running what it holds; use PyTorch 1.13 or "
+                             "later, or give a .safetensors file" % (path, torch.__version__))
         return OrderedDict(state.get("state_dict", state.get("model", state)))
     kinds = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64,
              "I64": torch.int64}

@@ -5,11 +5,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/human.h"
 #include "base/progress.h"
+#include "base/file.h"
+#include "cli/lost_file.h"
 #include "cli/suggest.h"
 
 static void edit_distance_matches_known_pairs(void **state)
@@ -150,6 +154,38 @@ static void quantities_read_well(void **state)
     assert_string_equal(out, "1.5 GiB");
 }
 
+static void a_mapped_file_that_shrinks_ends_the_program_with_its_name(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sak-lost-XXXXXX";
+    const int fd = mkstemp(path);
+    int ends[2];
+    assert_true(fd >= 0 && ftruncate(fd, 1 << 16) == 0 && pipe(ends) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        sak_mapping *m;
+        sak_error err;
+        (void)dup2(ends[1], STDERR_FILENO);
+        sak_lost_file_watch();
+        if (sak_mapping_open(&m, path, &err) != SAK_OK || ftruncate(fd, 0) != 0)
+            _exit(99);
+        _exit(((const volatile char *)m->map.data)[5000]);
+    }
+    close(ends[1]);
+    char said[512] = "";
+    size_t n = 0;
+    for (ssize_t got; (got = read(ends[0], said + n, sizeof said - 1 - n)) > 0;)
+        n += (size_t)got;
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    close(ends[0]);
+    close(fd);
+    (void)unlink(path);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || strncmp(said, "error: ", 7) != 0 ||
+        !strstr(said, path) || !strstr(said, "became shorter"))
+        fail_msg("status %d, '%s'", status, said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +195,7 @@ int main(void)
         cmocka_unit_test(progress_without_a_terminal_is_plain_and_sparse),
         cmocka_unit_test(progress_of_unknown_length_and_quiet_progress_work),
         cmocka_unit_test(quantities_read_well),
+        cmocka_unit_test(a_mapped_file_that_shrinks_ends_the_program_with_its_name),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(text);

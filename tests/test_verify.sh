@@ -60,4 +60,15 @@ expects 1 "stem/embed  FAIL" "$sak" verify --cross f64 "$tmp/dump"
 expects 2 "--cross must be f64" "$sak" verify --cross f16 "$tmp/dump"
 cp "$sak" "$tmp/alone"
 expects 2 "cmake --build build --target sak-f64" "$tmp/alone" verify --cross f64 "$tmp/dump"
+# a folder that is no dump does not keep the others from being compared
+expects 2 "no such folder" "$sak" verify "$tmp/nowhere" $dumps/s1_shuffled_levels
+grep -q "s1_shuffled_levels: 436 tensors, 0 beyond" "$tmp/out" || { cat "$tmp/out"; exit 1; }
+expects 2 '"tensors":436' "$sak" verify --json "$tmp/nowhere" $dumps/s1_shuffled_levels
+# what only a widened limit lets pass is said
+expects 0 "only within limits widened to what a float32 run of PyTorch reaches" "$sak" verify $dumps/s1_shuffled_levels \
+    $dumps/sam_without_windows $dumps/s2_odd_size_frozen_backbone $dumps/b_s1_aligners $dumps/c_s2_nyud_mor
+# infinity is null in JSON
+cp $dumps/s1_shuffled_levels/* "$tmp/dump/"
+printf '\xc0\x7f' | dd of="$tmp/dump/model.safetensors" bs=1 seek=$((size - 2)) conv=notrunc status=none
+expects 1 'null' "$sak" verify --json "$tmp/dump"
 echo "verify: dumps agree; a nudged weight, a tensor without counterpart and a wrong configuration are noticed"

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "weights/safetensors.h"
+#include "weights/pickle.h"
 #include "weights/weights.h"
 
 #define FIXTURES "tests/fixtures/weights/"
@@ -225,7 +226,11 @@ static void what_is_no_readable_checkpoint_is_refused_with_the_reason(void **sta
     must(sak_file_write_atomic(path, "{\"config\": 3}   ", 16, &err), &err);
     REFUSED(path, NULL, "weight_map");
     must(sak_file_write_atomic(path, "", 0, &err), &err);
-    REFUSED(path, NULL, "0 bytes");
+    REFUSED(path, NULL, "the file is empty");
+    const char *index = in_dir("outer.index.json");
+    must(sak_file_write_atomic(path, "{\"weight_map\": {}}", 18, &err), &err);
+    must(sak_file_write_atomic(index, "{\"weight_map\": {\"a\": \"other\"}}", 30, &err), &err);
+    REFUSED(index, NULL, "an index names weight files");
 }
 
 /* Any prefix of a checkpoint is refused; any changed byte gives values or a refusal, never a read
@@ -299,6 +304,25 @@ static void refuse_pickle(const char *pickle, size_t n, const char *why)
 #define HAND(text, why) refuse_pickle(text, sizeof text - 1, why)
 #define STORAGE "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" "0X\3\0\0\0cpuK\4NtQ"
 #define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n"
+
+static void an_ordered_dict_of_pairs_keeps_them(void **state)
+{
+    (void)state;
+    static const char pairs[] = "\x80\2" "ccollections\nOrderedDict\n](X\1\0\0\0aK\7\x86X\1\0\0\0b"
+                                "K\x8\x86" "e\x85R.";
+    sak_pickle p = {.path = "by hand"};
+    sak_pk_value *root;
+    size_t end;
+    sak_error err;
+    must(sak_pickle_load(&p, pairs, sizeof pairs - 1, 0, &root, &end, &err), &err);
+    assert_int_equal(root->kind, SAK_PK_DICT);
+    assert_int_equal(root->n, 4);
+    assert_int_equal(sak_pk_get(root, "a")->i, 7);
+    assert_int_equal(sak_pk_get(root, "b")->i, 8);
+    sak_pickle_close(&p);
+    HAND("\x80\2" "ccollections\nOrderedDict\nK\1\x85R.", "a dictionary of an unknown kind");
+    HAND("\x80\2" "ccollections\nOrderedDict\n](K\1K\2e\x85R.", "from what are not pairs");
+}
 
 static void a_pickle_that_breaks_the_rules_is_refused(void **state)
 {
@@ -452,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_hostile_pickle_is_refused_by_name_and_nothing_runs),
         cmocka_unit_test(what_is_no_readable_checkpoint_is_refused_with_the_reason),
         cmocka_unit_test(a_checkpoint_cut_or_changed_at_any_byte_never_reads_outside),
+        cmocka_unit_test(an_ordered_dict_of_pairs_keeps_them),
         cmocka_unit_test(a_pickle_that_breaks_the_rules_is_refused),
         cmocka_unit_test(a_tensor_that_leaves_its_storage_is_refused),
         cmocka_unit_test(shards_are_one_file_and_an_index_that_does_not_fit_is_refused),

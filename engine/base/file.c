@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -128,18 +129,45 @@ void sak_map_close(sak_map *m)
     *m = (sak_map){0};
 }
 
+/* All mappings.  The lock is for changes; a signal handler reads without it, while its own thread
+ * changes nothing. */
+static _Atomic(sak_mapping *) mappings;
+static pthread_mutex_t mappings_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* What tells that a file was written: not the time of its inode, which a link or chmod changes too. */
+static void note_state(sak_mapping *m, const struct stat *st)
+{
+    m->device = (uint64_t)st->st_dev;
+    m->inode = (uint64_t)st->st_ino;
+    m->seconds = (int64_t)st->st_mtim.tv_sec;
+    m->nanoseconds = (int64_t)st->st_mtim.tv_nsec;
+}
+
 sak_status sak_mapping_open(sak_mapping **m, const char *path, sak_error *err)
 {
     *m = NULL;
-    sak_map map;
-    SAK_TRY(sak_map_open(&map, path, err));
-    const sak_status st = sak_alloc((void **)m, 1, sizeof **m, err);
-    if (st != SAK_OK) {
-        sak_map_close(&map);
-        return st;
+    sak_mapping *own;
+    SAK_TRY(sak_alloc((void **)&own, 1, sizeof *own, err));
+    *own = (sak_mapping){.owners = 1};
+    struct stat st;
+    const size_t n = strlen(path) + 1;
+    sak_status s = sak_alloc((void **)&own->path, n, 1, err);
+    if (s == SAK_OK && stat(path, &st) != 0) /* before it is mapped: later writes must show */
+        s = io_error("open", path, err);
+    if (s == SAK_OK)
+        s = sak_map_open(&own->map, path, err);
+    if (s != SAK_OK) {
+        sak_free(own->path);
+        sak_free(own);
+        return s;
     }
-    (*m)->map = map;
-    atomic_init(&(*m)->owners, 1);
+    memcpy(own->path, path, n);
+    note_state(own, &st);
+    pthread_mutex_lock(&mappings_lock);
+    own->next = atomic_load(&mappings);
+    atomic_store(&mappings, own);
+    pthread_mutex_unlock(&mappings_lock);
+    *m = own;
     return SAK_OK;
 }
 
@@ -153,8 +181,46 @@ void sak_mapping_drop(sak_mapping *m)
 {
     if (!m || atomic_fetch_sub(&m->owners, 1) > 1)
         return;
+    pthread_mutex_lock(&mappings_lock);
+    sak_mapping *at = atomic_load(&mappings);
+    if (at == m) {
+        atomic_store(&mappings, m->next);
+    } else {
+        while (at->next != m)
+            at = at->next;
+        at->next = m->next;
+    }
+    pthread_mutex_unlock(&mappings_lock);
     sak_map_close(&m->map);
+    sak_free(m->path);
     sak_free(m);
+}
+
+sak_status sak_mapping_check(const sak_mapping *m, sak_error *err)
+{
+    struct stat st;
+    sak_mapping now;
+    if (stat(m->path, &st) != 0)
+        return SAK_OK; /* removed: the mapping holds what is left of it */
+    note_state(&now, &st);
+    if (now.device != m->device || now.inode != m->inode)
+        return SAK_OK; /* another file of this name */
+    if ((size_t)st.st_size == m->map.size && now.seconds == m->seconds &&
+        now.nanoseconds == m->nanoseconds)
+        return SAK_OK;
+    return SAK_FAIL(err, SAK_EIO,
+                    "%s was written in place while it was in use: what was computed from it cannot be "
+                    "trusted. Replace a file by renaming another over it",
+                    m->path);
+}
+
+const char *sak_mapping_at(const void *address)
+{
+    for (const sak_mapping *m = atomic_load(&mappings); m; m = m->next)
+        if ((uintptr_t)address >= (uintptr_t)m->map.data &&
+            (uintptr_t)address - (uintptr_t)m->map.data < m->map.size)
+            return m->path;
+    return NULL;
 }
 
 void sak_map_forget(const void *at, size_t bytes)

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -29,11 +30,20 @@ void sak_map_close(sak_map *m);
 typedef struct sak_mapping {
     sak_map map;
     atomic_int owners;
+    char *path;
+    uint64_t device, inode; /* of the file that was mapped, and when it was written last */
+    int64_t seconds, nanoseconds;
+    struct sak_mapping *next; /* of all there are */
 } sak_mapping;
 
 sak_status sak_mapping_open(sak_mapping **m, const char *path, sak_error *err);
 sak_mapping *sak_mapping_keep(sak_mapping *m); /* one owner more; returns m */
 void sak_mapping_drop(sak_mapping *m);
+/* SAK_EIO, naming the file, if its bytes may be others than those that were mapped: it was written in
+ * place.  A file that was renamed over it, or removed, leaves the mapping as it was. */
+sak_status sak_mapping_check(const sak_mapping *m, sak_error *err);
+/* The path of the mapping that holds the address, NULL for none.  For signal handlers. */
+const char *sak_mapping_at(const void *address);
 /* Takes the whole pages within [at, at + bytes) of a mapping out of this process's memory; reading
  * them again fetches them from the file. */
 void sak_map_forget(const void *at, size_t bytes);

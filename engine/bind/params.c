@@ -102,6 +102,14 @@ static int p_get(lua_State *L)
     return 1;
 }
 
+/* params:check_files(): raises if a file that frozen parameters are read from was written meanwhile. */
+static int p_check_files(lua_State *L)
+{
+    sak_error err;
+    SAK_CHECK(L, &err, sak_params_check_files(sak_to_params(L, 1), &err));
+    return 0;
+}
+
 static int p_ema(lua_State *L)
 {
     sak_error err;
@@ -349,7 +357,7 @@ void sak_open_params(lua_State *L)
         {"get", p_get},   {"ema", p_ema},             {"hash", p_hash},
         {"save", p_save}, {"load", p_load},           {"load_resized", p_load_resized},
         {"copy", p_copy}, {"has_grad", p_has_grad},   {"copy_resized", p_copy_resized},
-        {"close", p_close}, {"add_product", p_add_product},
+        {"close", p_close}, {"add_product", p_add_product}, {"check_files", p_check_files},
         {NULL, NULL},
     };
     sak_new_type(L, TYPE, methods, p_close);

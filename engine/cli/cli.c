@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/help.h"
+#include "cli/lost_file.h"
 #include "cli/suggest.h"
 #include "cli/verbs.h"
 
@@ -81,6 +82,7 @@ static int dispatch(const sak_options *o)
 int sak_cli(int argc, char **argv)
 {
     sak_options o;
+    sak_lost_file_watch();
     int st = sak_options_parse(&o, argc, argv);
     if (st == SAK_EXIT_OK)
         st = dispatch(&o);

@@ -1,6 +1,7 @@
 /* Tables, JSON and quantities for people. */
 #include "cli/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,11 @@ void sak_table_close(sak_table *t)
         free(t->cells[i]);
     free(t->cells);
     free(t);
+}
+
+json_t *sak_json_real(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
 }
 
 int sak_print_json(json_t *j, FILE *f)

@@ -16,6 +16,8 @@ void sak_table_row(sak_table *t, const char *const *cells); /* copied; NULL is a
 void sak_table_print(const sak_table *t, sak_format format, FILE *f); /* TABLE or CSV */
 void sak_table_close(sak_table *t);
 
+/* v, or null for what JSON has no number for. */
+json_t *sak_json_real(double v);
 /* Prints and releases j; returns an exit status. */
 int sak_print_json(json_t *j, FILE *f);
 

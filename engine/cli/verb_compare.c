@@ -132,11 +132,6 @@ static void print_table(const sak_comparison *c, const char *sweep, FILE *f)
 
 /* --- for programs ----------------------------------------------------------------------------- */
 
-static json_t *number(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
 static json_t *text(const char *s)
 {
     return s ? json_string(s) : json_null();
@@ -147,11 +142,11 @@ static json_t *row_json(const sak_compared *r, double level)
     return json_pack("{so so so so so sb si so so so so si so so so so so so ss}", "metric",
                      text(r->metric), "goal", text(r->goal), "unit", text(r->unit), "cell",
                      text(r->cell), "arm", text(r->arm), "reference", r->is_reference, "n",
-                     r->sample.n, "mean", number(r->sample.mean), "sd", number(r->sample.sd), "lo",
-                     number(r->sample.lo), "hi", number(r->sample.hi), "pairs", r->pairs, "diff",
-                     number(r->diff.mean), "diff_sd", number(r->diff.sd), "diff_lo",
-                     number(r->diff.lo), "diff_hi", number(r->diff.hi), "p", number(r->p), "p_holm",
-                     number(r->p_holm), "verdict", verdict(r, level));
+                     r->sample.n, "mean", sak_json_real(r->sample.mean), "sd", sak_json_real(r->sample.sd), "lo",
+                     sak_json_real(r->sample.lo), "hi", sak_json_real(r->sample.hi), "pairs", r->pairs, "diff",
+                     sak_json_real(r->diff.mean), "diff_sd", sak_json_real(r->diff.sd), "diff_lo",
+                     sak_json_real(r->diff.lo), "diff_hi", sak_json_real(r->diff.hi), "p", sak_json_real(r->p), "p_holm",
+                     sak_json_real(r->p_holm), "verdict", verdict(r, level));
 }
 
 json_t *sak_comparison_json(const sak_comparison *c)

@@ -26,8 +26,8 @@ static const char for_people[] =
     "   FROM metric_last l JOIN metric_key k ON k.id = l.key_id"
     "   WHERE l.run_id = r.id AND k.name GLOB '*/loss' AND l.value IS NOT NULL"
     "   ORDER BY l.t_us DESC, k.name LIMIT 1), '') ||"
-    " coalesce((SELECT '  delta_m=' || printf('%+.2f%%', delta_m) FROM delta_m WHERE run = r.id),"
-    "  '') AS metrics" RUN_ROWS;
+    " coalesce((SELECT '  delta_m=' || printf('%+.2f%%', delta_m) FROM delta_m"
+    "   WHERE run = r.id AND delta_m IS NOT NULL), '') AS metrics" RUN_ROWS;
 
 /* For programs: one column per such metric, under its full name. */
 static sak_status for_programs(sak_store *s, char **sql, sak_error *err)

@@ -195,24 +195,57 @@ static sak_status list_images(const char *folder, image **list, int *n, sak_erro
     return st;
 }
 
+/* Annotations, name.mat or name.png, without a prediction: they are not scored, and the first is named.
+ */
+static sak_status count_unscored(const char *folder, image *list, int n, int *unscored, sak_error *err)
+{
+    DIR *d = opendir(folder);
+    if (!d)
+        return SAK_FAIL(err, SAK_ENOENT, "%s: no such folder (--gt)", folder);
+    char first[256] = "";
+    *unscored = 0;
+    for (struct dirent *e; (e = readdir(d));) {
+        const char *dot = strrchr(e->d_name, '.');
+        if (!dot || dot == e->d_name || (strcmp(dot, ".png") != 0 && strcmp(dot, ".mat") != 0))
+            continue;
+        char name[256];
+        snprintf(name, sizeof name, "%.*s", (int)(dot - e->d_name), e->d_name);
+        const image wanted = {.name = name};
+        if (bsearch(&wanted, list, (size_t)n, sizeof *list, by_name))
+            continue;
+        ++*unscored;
+        if (!first[0] || strcmp(e->d_name, first) < 0)
+            snprintf(first, sizeof first, "%s", e->d_name);
+    }
+    closedir(d);
+    if (*unscored)
+        fprintf(stderr, "warning: %d annotation%s in %s %s no prediction and %s not scored: %s%s\n",
+                *unscored, *unscored == 1 ? "" : "s", folder, *unscored == 1 ? "has" : "have",
+                *unscored == 1 ? "is" : "are", first, *unscored == 1 ? "" : ", …");
+    return SAK_OK;
+}
+
 static json_t *scores_json(const sak_edge_scores *s)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "odsF", 100 * s->ods, "ods_threshold",
-                     s->ods_threshold, "ods_recall", s->ods_recall, "ods_precision",
-                     s->ods_precision, "oisF", 100 * s->ois, "AP", 100 * s->ap);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "odsF", sak_json_real(100 * s->ods),
+                     "ods_threshold", sak_json_real(s->ods_threshold), "ods_recall",
+                     sak_json_real(s->ods_recall), "ods_precision", sak_json_real(s->ods_precision),
+                     "oisF", sak_json_real(100 * s->ois), "AP", sak_json_real(100 * s->ap));
 }
 
 static int print_json(const image *list, int n, const sak_edge_spec *spec, const int64_t *total,
-                      const sak_edge_scores *s)
+                      const sak_edge_scores *s, int unscored)
 {
     json_t *j = scores_json(s), *images = json_array(), *curve = json_array();
     json_object_set_new(j, "protocol", json_string(sak_edge_protocol_names[spec->protocol]));
     json_object_set_new(j, "max_dist", json_real(spec->max_dist));
+    json_object_set_new(j, "unscored_annotations", json_integer(unscored));
     for (int i = 0; i < n; i++) {
-        json_t *row = json_pack("{s:s, s:f, s:f, s:f, s:f}", "image", list[i].name, "threshold",
-                                list[i].scores.ods_threshold, "recall", list[i].scores.ods_recall,
-                                "precision", list[i].scores.ods_precision, "F",
-                                100 * list[i].scores.ods);
+        const sak_edge_scores *one = &list[i].scores;
+        json_t *row = json_pack("{s:s, s:o, s:o, s:o, s:o}", "image", list[i].name, "threshold",
+                                sak_json_real(one->ods_threshold), "recall",
+                                sak_json_real(one->ods_recall), "precision",
+                                sak_json_real(one->ods_precision), "F", sak_json_real(100 * one->ods));
         json_array_append_new(images, row);
     }
     for (int k = 0; k < spec->thresholds; k++) {
@@ -283,6 +316,9 @@ int sak_verb_score(const sak_options *o)
     sak_status st = sak_pool_open((int)o->threads, &err);
     if (st == SAK_OK)
         st = list_images(o->args[2], &list, &n, &err);
+    int unscored = 0;
+    if (st == SAK_OK)
+        st = count_unscored(o->gt, list, n, &unscored, &err);
     if (st == SAK_OK)
         st = sak_alloc((void **)&total, (size_t)sak_edge_counts_size(spec.thresholds), sizeof *total,
                        &err);
@@ -293,7 +329,7 @@ int sak_verb_score(const sak_options *o)
         sak_edge_scores s;
         sak_edge_score_counts(&spec, total, &s);
         if (o->json)
-            status = print_json(list, n, &spec, total, &s);
+            status = print_json(list, n, &spec, total, &s, unscored);
         else
             print_table(n, &spec, &s, sak_options_format(o));
     } else {

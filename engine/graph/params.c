@@ -214,6 +214,13 @@ sak_status sak_params_borrow(sak_params *p, int i, const void *data, sak_mapping
     return SAK_OK;
 }
 
+sak_status sak_params_check_files(const sak_params *p, sak_error *err)
+{
+    for (int i = 0; i < p->n_kept; i++)
+        SAK_TRY(sak_mapping_check(p->kept[i], err));
+    return SAK_OK;
+}
+
 sak_status sak_params_set_trainable(sak_params *p, int i, bool trainable, sak_error *err)
 {
     sak_param *q = &p->list[i];

@@ -64,6 +64,9 @@ sak_status sak_params_seal(sak_params *p, sak_error *err);
 sak_status sak_params_need_grad(sak_params *p, sak_error *err);
 sak_status sak_params_need_moments(sak_params *p, sak_error *err);
 
+/* SAK_EIO if a file that parameters are read from was written meanwhile. */
+sak_status sak_params_check_files(const sak_params *p, sak_error *err);
+
 /* Where the value of parameter i is, for reading; NULL before it was given or the set sealed. */
 const sak_real *sak_params_value(const sak_params *p, int i);
 /* Where the value of parameter i is written: it counts as given.  SAK_EINVAL if a sealed set borrows

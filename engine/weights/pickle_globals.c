@@ -11,7 +11,7 @@ typedef enum role {
     TENSOR,    /* f(storage, offset, size, stride, …) */
     PARAMETER, /* f(tensor, …) */
     FROM_TYPE, /* f(rebuild, class, args, state) */
-    MAPPING,   /* an empty dict */
+    MAPPING,   /* a dict: f(), f(pairs), f(dict); defaultdict's factory may stand before */
     INERT,     /* an object without content */
 } role;
 
@@ -173,6 +173,33 @@ static sak_status rebuild_tensor(sak_pickle *p, const sak_pk_value *args, size_t
     return SAK_OK;
 }
 
+/* OrderedDict([(key, value), …]), as Python 2 writes it. */
+static sak_status build_mapping(sak_pickle *p, const sak_pk_value *args, size_t at,
+                                sak_pk_value **out, sak_error *err)
+{
+    const size_t factory = args->n && (args->item[0]->kind == SAK_PK_GLOBAL ||
+                                       args->item[0]->kind == SAK_PK_NONE);
+    const sak_pk_value *from = args->n > factory ? args->item[factory] : NULL;
+    const bool dict = from && from->kind == SAK_PK_DICT;
+    if (args->n > factory + 1 || (from && !dict && !is_tuple(from)))
+        return BAD("%s: byte %zu of its pickle: a dictionary of an unknown kind", p->path, at);
+    sak_pk_value *d = sak_pk_new(p, SAK_PK_DICT, err);
+    const size_t n = !from ? 0 : dict ? from->n : 2 * from->n;
+    d = d && (!n || (d->item = sak_pk_take(p, n * sizeof *d->item, err))) ? d : NULL;
+    if (!d)
+        return SAK_ENOMEM;
+    for (size_t i = 0; i < n; i += 2) {
+        const sak_pk_value *pair = dict ? from : from->item[i / 2];
+        if (!dict && (!is_tuple(pair) || pair->n != 2))
+            return BAD("%s: byte %zu of its pickle: a dictionary from what are not pairs", p->path, at);
+        memcpy(d->item + i, pair->item + (dict ? i : 0), 2 * sizeof *d->item);
+        d->holds_tensors |= d->item[i + 1]->kind == SAK_PK_TENSOR;
+    }
+    d->n = d->cap = n;
+    *out = d;
+    return SAK_OK;
+}
+
 sak_status sak_pk_call(sak_pickle *p, const sak_pk_value *fn, const sak_pk_value *args, size_t at,
                        sak_pk_value **out, sak_error *err)
 {
@@ -193,8 +220,7 @@ sak_status sak_pk_call(sak_pickle *p, const sak_pk_value *fn, const sak_pk_value
             return BAD("%s: byte %zu of its pickle: a tensor of an unknown class", p->path, at);
         return sak_pk_call(p, args->item[0], args->item[2], at, out, err);
     case MAPPING:
-        *out = sak_pk_new(p, SAK_PK_DICT, err);
-        return *out ? SAK_OK : SAK_ENOMEM;
+        return build_mapping(p, args, at, out, err);
     case INERT:
         *out = sak_pk_new(p, SAK_PK_OPAQUE, err);
         return *out ? SAK_OK : SAK_ENOMEM;

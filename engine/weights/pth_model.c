@@ -25,20 +25,42 @@ static bool is_empty_dict(const sak_pk_value *v)
     return v->kind == SAK_PK_DICT && v->n == 0;
 }
 
-/* The model of a checkpoint by the rule of pth.h, or NULL. */
-static const sak_pk_value *pick(const sak_pk_value *v, int depth)
+static const char *const model_names[] = {"state_dict",       "model",   "module",
+                                          "model_state_dict", "teacher", "student"};
+enum { NAMES = sizeof model_names / sizeof *model_names, SEEN = 64 };
+
+/* Dictionaries looked into: one that holds itself, or that many names lead to, is read once. */
+typedef struct search {
+    const sak_pk_value *seen[SEEN];
+    int n;
+} search;
+
+static const sak_pk_value *pick_below(const sak_pk_value *v, int depth, search *s)
 {
-    static const char *const names[] = {"state_dict",       "model",   "module",
-                                        "model_state_dict", "teacher", "student"};
-    if (v->kind != SAK_PK_DICT)
+    if (v->kind != SAK_PK_DICT || s->n == SEEN)
         return NULL;
-    for (size_t i = 0; depth && i < sizeof names / sizeof *names; i++) {
-        const sak_pk_value *entry = sak_pk_get(v, names[i]);
-        const sak_pk_value *found = entry ? pick(entry, depth - 1) : NULL;
+    for (int i = 0; i < s->n; i++)
+        if (s->seen[i] == v)
+            return NULL;
+    s->seen[s->n++] = v;
+    const sak_pk_value *entry[NAMES] = {0};
+    for (size_t k = 0; depth && k < v->n; k += 2)
+        for (int i = 0; v->item[k]->kind == SAK_PK_TEXT && i < NAMES; i++)
+            if (!entry[i] && strcmp(v->item[k]->text, model_names[i]) == 0)
+                entry[i] = v->item[k + 1];
+    for (int i = 0; i < NAMES; i++) {
+        const sak_pk_value *found = entry[i] ? pick_below(entry[i], depth - 1, s) : NULL;
         if (found)
             return found;
     }
     return holds_tensors(v) || (depth == DEPTH && is_empty_dict(v)) ? v : NULL;
+}
+
+/* The model of a checkpoint by the rule of pth.h, or NULL. */
+static const sak_pk_value *pick(const sak_pk_value *v)
+{
+    search s = {.n = 0};
+    return pick_below(v, DEPTH, &s);
 }
 
 /* "a.b" step by step; an entry's own name may hold dots, so the longest one that fits is taken. */
@@ -81,7 +103,7 @@ static sak_status find_model(const char *path, const sak_pk_value *root, const c
                              const sak_pk_value **out, sak_error *err)
 {
     const sak_pk_value *v = key ? follow(root, key) : NULL;
-    *out = key ? (v ? pick(v, DEPTH) : NULL) : pick(root, DEPTH);
+    *out = key ? (v ? pick(v) : NULL) : pick(root);
     if (*out)
         return SAK_OK;
     char entries[600] = "";

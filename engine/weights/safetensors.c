@@ -140,8 +140,11 @@ sak_status sak_safetensors_parse(sak_weights *w, const char *path, const void *d
     uint64_t header = 0;
     if (size >= 8)
         memcpy(&header, bytes, 8);
-    if (size < 8 || header > size - 8)
-        return BAD("%s: not a safetensors file, or truncated: %zu bytes, its header needs %" PRIu64,
+    if (size < 9 || (header > size - 8 && bytes[8] != '{'))
+        return BAD("%s: not a safetensors file, and it does not begin like any other weight file known here",
+                   path);
+    if (header > size - 8)
+        return BAD("%s: a truncated safetensors file: %zu bytes, its header needs %" PRIu64,
                    path, size, header);
     if (header > HEADER_MAX || header < 2 || bytes[8] != '{')
         return BAD("%s: not a safetensors file (header of %" PRIu64 " bytes)", path, header);

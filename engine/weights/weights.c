@@ -71,6 +71,8 @@ static bool is_pickle(const unsigned char *p, size_t size)
 static sak_status parse(sak_weights *w, const char *path, const void *bytes, size_t size,
                         const char *key, sak_error *err)
 {
+    if (!size)
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: the file is empty", path);
     if (sak_pth_is_zip(bytes, size) || sak_pth_is_legacy(bytes, size))
         return sak_pth_parse(w, path, bytes, size, key, err);
     if (begins(bytes, size, "version https://git-lfs"))
@@ -128,6 +130,9 @@ static sak_status open_shard(sak_weights *w, const char *index, const char *file
     if (map_file(w, full, &map, &why) != SAK_OK)
         return SAK_FAIL(err, why.code, "%s: its file '%s' is missing or cannot be read: %s", index,
                         file, why.msg);
+    if (sak_index_is(map->data, map->size))
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: names '%s', which is an index itself; an index names weight files",
+                        index, file);
     return parse(w, full, map->data, map->size, key, err);
 }
 

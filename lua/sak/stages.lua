@@ -279,6 +279,14 @@ local function save(ctx, stage)
   ctx.run:artifact(path, "weights")
 end
 
+--- Frozen weights are read where they lie in their files, which must not have changed.
+local function check_files(ctx, params)
+  params:check_files()
+  for _, t in ipairs(ctx.teachers) do
+    if t.params then t.params:check_files() end
+  end
+end
+
 --- Trains a stage. Returns false when the user asked to stop.
 function stages.run(ctx, stage)
   local cfg, made = ctx.cfg, stages.plan(ctx, stage)
@@ -313,6 +321,7 @@ function stages.run(ctx, stage)
     end
   end
   if not train.run(ctx, loop) then return false end
+  check_files(ctx, made.params)
   if stage.kind == "pretrain" then
     ctx.encoder_params = options.export or made.params
   else
@@ -322,6 +331,7 @@ function stages.run(ctx, stage)
   made.graph:close()
   collectgarbage() -- teachers of this stage's image size
   if score then ctx.result = evaluate_at(loop.at.iteration, true) end
+  check_files(ctx, made.params)
   return true
 end
 

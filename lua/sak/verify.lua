@@ -82,34 +82,46 @@ local function print_report(dir, report, all)
     #report.rows, report.failed,
     worst and ("; largest relative error %.3g (%s)"):format(worst.relative, worst.name) or ""))
   print("  compared: " .. table.concat(groups, ", "))
+  local widened = report:widened()
+  if #widened > 0 then
+    print(("  %d only within limits widened to what a float32 run of PyTorch reaches: %s"):format(#widened,
+      table.concat(widened, ", ", 1, math.min(#widened, 6)) .. (#widened > 6 and ", …" or "")))
+  end
   for _, note in ipairs(report.notes) do print("  " .. note) end
 end
+
+--- What JSON has no number for is null.
+local function number(v) return v == v and math.abs(v) < math.huge and v or host.null end
 
 local function as_json(dir, report)
   local rows = {}
   for i, row in ipairs(report.rows) do
-    rows[i] = { name = row.name, ok = row.ok, relative = row.relative, worst = row.worst, index = row.index,
-      ours = row.ours, theirs = row.theirs, limit = row.limit, why = row.why }
+    rows[i] = { name = row.name, ok = row.ok, relative = number(row.relative), worst = number(row.worst),
+      index = row.index, ours = number(row.ours), theirs = number(row.theirs), limit = row.limit, why = row.why,
+      widened = row.widened or nil }
   end
-  return { dump = dir, tensors = #report.rows, failed = report.failed, rows = host.array(rows),
+  return { dump = dir, tensors = #report.rows, failed = report.failed, widened = #report:widened(), rows = host.array(rows),
     notes = host.array(report.notes), precision = core.real_bits }
 end
 
---- The verb: a line per tensor that fails and a summary; every tensor with --json.
+--- The verb: a line per tensor that fails and a summary; every tensor with --json.  A folder that
+--- cannot be read does not keep the others from being compared.
 function verify.run(job)
   local status, all = 0, {}
   for i, dir in ipairs(job.args) do
-    local report = verify.dump(dir:gsub("(.)/+$", "%1"))
-    if job.json then
-      all[i] = as_json(dir, report)
+    local ok, report = pcall(verify.dump, (dir:gsub("(.)/+$", "%1")))
+    if not ok then
+      local message = tostring(report):gsub("\nstack traceback:.*", "")
+      io.stderr:write("error: ", message, "\n")
+      all[i], status = { dump = dir, error = message }, 2
     else
-      print_report(dir, report)
+      if job.json then all[i] = as_json(dir, report) else print_report(dir, report) end
+      if report.failed > 0 then status = math.max(status, 1) end
     end
-    if report.failed > 0 then status = 1 end
   end
   if job.json then
     print(host.encode(host.array(all)))
-  elseif status ~= 0 and core.real_bits == 32 then
+  elseif status == 1 and core.real_bits == 32 then
     io.stderr:write("help: `sak verify --cross f64` repeats it in double, where rounding is out of the question\n")
   end
   return status

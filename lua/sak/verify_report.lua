@@ -22,6 +22,8 @@ local TINY = 1e-12 -- values that are 0 but for rounding
 --- How many times worse than a float32 run of PyTorch the engine may be where PyTorch itself is far
 --- off: ill-conditioned values, and kinks that a rounding error crosses.
 local SLACK, STEP_SLACK = 4, 10 -- after steps, one crossed kink decides by how much
+--- And at most how many times the stated tolerance that may make it.
+local WIDEST = 100
 
 ---@param info? table  expected.json
 ---@return Report
@@ -30,18 +32,28 @@ function Report.new(info)
   return setmetatable({ rows = {}, failed = 0, measured = measured or {}, seen = {}, notes = {}, distance = 0 }, Report)
 end
 
---- The stated tolerance, or a few times what a float32 run of PyTorch reaches if that is more.
-function Report:tolerance(stated, key)
-  local m = self.measured[key]
+--- The stated tolerance, or a few times what a float32 run of PyTorch reaches if that is more: with this
+--- tensor, or else with its group.
+function Report:tolerance(stated, key, name)
+  local m = self.measured[name] or self.measured[key]
   local slack = key and key:find("step", 1, true) and STEP_SLACK or SLACK
-  return math.max(stated, type(m) == "number" and slack * m or 0)
+  return math.max(stated, type(m) == "number" and math.min(slack * m, WIDEST * stated) or 0)
 end
 
---- Records one comparison; `ok` decides the exit status.
-function Report:add(name, c, ok, limit)
+--- Names of the tensors that pass by a widened tolerance, and would not by the stated one.
+---@return string[]
+function Report:widened()
+  local names = {}
+  for _, row in ipairs(self.rows) do if row.widened then names[#names + 1] = row.name end end
+  return names
+end
+
+--- Records one comparison; `ok` decides the exit status. strict: it meets the stated tolerances too.
+function Report:add(name, c, ok, limit, strict)
   self.seen[name] = true
   self.rows[#self.rows + 1] = { name = name, relative = c.relative, worst = c.worst, index = c.worst_index,
-    ours = c.ours, theirs = c.theirs, ok = ok, limit = limit, unjudged = c.unjudged }
+    ours = c.ours, theirs = c.theirs, ok = ok, limit = limit, unjudged = c.unjudged,
+    widened = ok and strict == false }
   if not ok then self.failed = self.failed + 1 end
 end
 
@@ -55,10 +67,10 @@ end
 
 function Report:value(name, c)
   if self:exact(name, c) then return end
-  local worst = self:tolerance(FLOAT.value[2], name:match "^[^/]+")
+  local worst = self:tolerance(FLOAT.value[2], name:match "^[^/]+", name)
   local relative = FLOAT.value[1] * worst / FLOAT.value[2]
   self:add(name, c, c.relative <= relative and c.worst <= worst,
-    ("%.3g relative, %.3g worst"):format(relative, worst))
+    ("%.3g relative, %.3g worst"):format(relative, worst), c.relative <= FLOAT.value[1] and c.worst <= FLOAT.value[2])
 end
 
 local function pair(ours, theirs)
@@ -69,7 +81,8 @@ end
 --- A row from two numbers of full precision (expected.json).
 function Report:number(name, ours, theirs, stated, key)
   local c, limit = pair(ours, theirs), DOUBLE and 1e-11 or self:tolerance(stated, key)
-  self:add(name, c, c.relative <= limit or c.worst <= TINY, ("%.3g relative"):format(limit))
+  self:add(name, c, c.relative <= limit or c.worst <= TINY, ("%.3g relative"):format(limit),
+    DOUBLE or c.relative <= stated or c.worst <= TINY)
 end
 
 --- The norm of all gradients may be off by what the gradients are, each of which was judged itself.
@@ -87,19 +100,21 @@ end
 
 function Report:loss(name, c)
   if self:exact(name, c) then return end
-  local limit = self:tolerance(FLOAT.loss, "loss (relative)")
-  self:add(name, c, c.relative <= limit or c.worst <= 1e-9, ("%.3g relative"):format(limit))
+  local limit = self:tolerance(FLOAT.loss, "loss (relative)", name)
+  self:add(name, c, c.relative <= limit or c.worst <= 1e-9, ("%.3g relative"):format(limit),
+    c.relative <= FLOAT.loss or c.worst <= 1e-9)
 end
 
 --- Near 1e-6 float32 noise in the sums that make a gradient shows, whatever the tensor's size.
 function Report:grad(name, c)
   self.distance = math.sqrt(self.distance ^ 2 + c.distance ^ 2)
   if self:exact(name, c) then return end
-  local relative = self:tolerance(FLOAT.grad[1], "grad / max|grad of tensor| (tensors with max > 1e-4)")
+  local relative = self:tolerance(FLOAT.grad[1], "grad / max|grad of tensor| (tensors with max > 1e-4)", name)
   local worst = FLOAT.grad[2]
   c.unjudged = c.max <= 1e-4
   self:add(name, c, c.max > 1e-4 and c.relative <= relative or c.worst <= worst,
-    ("%.3g relative or %.3g worst"):format(relative, worst))
+    ("%.3g relative or %.3g worst"):format(relative, worst),
+    c.max > 1e-4 and c.relative <= FLOAT.grad[1] or c.worst <= worst)
 end
 
 --- Parameters after k optimiser steps; elements whose gradient is noise may move `moved`, the sum of
@@ -107,18 +122,20 @@ end
 function Report:step(name, c, k, moved)
   if self:exact(name, c) then return end
   local group = "step" .. k
-  local worst = self:tolerance(STEP[math.min(k, #STEP)], group)
+  local stated = STEP[math.min(k, #STEP)]
+  local worst = self:tolerance(stated, group, name)
   local weak = self:tolerance(moved * 1.001, group .. " (|grad| <= floor)")
   c.unjudged = c.worst <= worst
   self:add(name, c, c.worst <= worst and c.weak_worst <= weak,
-    ("%.3g worst, %.3g where the gradient is noise"):format(worst, weak))
+    ("%.3g worst, %.3g where the gradient is noise"):format(worst, weak),
+    c.worst <= stated and c.weak_worst <= moved * 1.001)
 end
 
 function Report:statistics(name, c, k, lr)
   if self:exact(name, c) then return end
   local stated = k >= 3 and name:find("running_mean", 1, true) and k * lr or FLOAT.statistics
-  local limit = self:tolerance(stated, ("step%d (BN statistics)"):format(k))
-  self:add(name, c, c.worst <= limit, ("%.3g worst"):format(limit))
+  local limit = self:tolerance(stated, ("step%d (BN statistics)"):format(k), name)
+  self:add(name, c, c.worst <= limit, ("%.3g worst"):format(limit), c.worst <= stated)
 end
 
 --- What must not have changed at all.

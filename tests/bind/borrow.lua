@@ -91,4 +91,23 @@ load(thawed)
 thawed:trainable("layer.02.weight", true)
 assert(thawed:get("layer.02.weight")[7] == params:get("layer.02.weight")[7])
 assert(thawed:get("layer.02.weight")[7] ~= 0)
+
+-- A file that is written in place while it is in use is noticed, one that is replaced does no harm.
+params:check_files()
+local file_bytes = assert(io.open(path, "rb")):read "a"
+local other = path .. ".new"
+assert(io.open(other, "wb")):write(file_bytes):close()
+assert(os.rename(other, path))
+params:check_files()
+params:close()
+graph, params = declare(5, true)
+load(params)
+params:check_files()
+local out = assert(io.open(path, "r+b"))
+out:seek("set", #file_bytes - 4)
+out:write "abcd"
+out:close()
+local ok, message = pcall(params.check_files, params)
+assert(not ok and tostring(message):find(path .. " was written in place while it was in use", 1, true), tostring(message))
 os.remove(path)
+params:check_files()
