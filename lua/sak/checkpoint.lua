@@ -146,8 +146,8 @@ function Keeper:save(loop, iteration, name)
       self.writer:save(path, host.encode { run = ctx.uid, config_sha256 = ctx.config_sha256,
         sak_version = core.version(), stage = ctx.stage_index, name = loop.name, iteration = iteration,
         step = ctx.step, updates = loop.optim:updates(), offset = at.offset, rewinds = at.rewinds,
-        skips = at.skips, seconds = at.seconds + (loop.begun and begun - loop.begun or 0), wait = at.wait + read.wait_s, bad = at.bad + read.bad,
-        stall = at.stall, best = self.best }, loop.sets)
+        skips = at.skips, seconds = at.seconds + (loop.begun and begun - loop.begun or 0),
+        wait = at.wait + read.wait_s, bad = at.bad + read.bad, stall = at.stall, best = self.best }, loop.sets)
       if not name and self:is_rewind_point(iteration) then self.rewind_path = path end
     end)
   end
