@@ -18,6 +18,7 @@ typedef struct sak_job {
     int jobs, seeds;             /* of a sweep; 0: not given */
     int steps;                   /* of a replay; 0: all */
     bool retry, fail_fast, fresh, now;
+    bool unsafe_lua;             /* scripts have the whole library and no limits */
     bool quiet, json, csv;
     bool tty;                    /* stderr is a terminal: live progress line */
     const char *out;             /* -o FILE or folder, NULL = default */

@@ -164,6 +164,14 @@ static int host_guard(lua_State *L)
     return lua_gettop(L);
 }
 
+/* charge(work): counts `work` instructions that a library call is about to take in one */
+static int host_charge(lua_State *L)
+{
+    const lua_Number work = luaL_checknumber(L, 1);
+    sak_sandbox_charge(L, work > 0 && work < 1e18 ? (uint64_t)work : work > 0 ? UINT64_MAX : 0);
+    return 0;
+}
+
 /* guarded() -> is a guarded call in progress?  limits() -> memory limit in bytes, unsafe mode? */
 static int host_guarded(lua_State *L)
 {
@@ -284,6 +292,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {"read", host_read},         {"exists", host_exists},       {"realpath", host_realpath},
     {"sha256", host_sha256},     {"note", host_note},           {"module", host_module},
     {"compile", host_compile},   {"guard", host_guard},         {"guarded", host_guarded},
+    {"charge", host_charge},
     {"limits", host_limits},     {"here", host_here},           {"mark", host_mark},
     {"marked", host_marked},     {"describe", host_describe},   {"upvalue", host_upvalue},
     {"encode", sak_json_encode}, {"decode", sak_json_decode},   {"array", sak_json_array},

@@ -134,7 +134,7 @@ static void push_job(lua_State *L, const sak_job *job)
         bool on;
     } flags[] = {{"quiet", job->quiet}, {"json", job->json}, {"csv", job->csv}, {"tty", job->tty},
                  {"retry", job->retry}, {"fail_fast", job->fail_fast}, {"fresh", job->fresh},
-                 {"now", job->now}, {"augment", job->augment}};
+                 {"now", job->now}, {"augment", job->augment}, {"unsafe_lua", job->unsafe_lua}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         lua_pushboolean(L, flags[i].on);
         lua_setfield(L, -2, flags[i].key);
@@ -183,7 +183,8 @@ int sak_bind_run(const sak_job *job, FILE *out, FILE *err)
         return 2;
     }
     lua_State *L = NULL;
-    if (sak_sandbox_open(&L, NULL, &e) != SAK_OK) {
+    const sak_sandbox_options options = {.unsafe = job->unsafe_lua};
+    if (sak_sandbox_open(&L, &options, &e) != SAK_OK) {
         fprintf(err, "error: %s\n", e.msg);
         return 1;
     }

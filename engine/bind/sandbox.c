@@ -110,14 +110,15 @@ static int add_place(lua_State *L)
     return 1;
 }
 
+static void hook(lua_State *L, lua_Debug *ar);
+
 /* Once a limit is passed every further instruction raises, so that a script's pcall cannot go on. */
-static void hook(lua_State *L, lua_Debug *ar)
+void sak_sandbox_charge(lua_State *L, uint64_t work)
 {
-    (void)ar;
     box *b = box_of(L);
     if (!limited(b))
         return;
-    b->work += HOOK_EVERY;
+    b->work += work < b->o.work ? work : b->o.work + 1;
     if (b->work > b->o.work)
         b->tripped = NO_WORK;
     else if (cpu_seconds() - b->began > b->o.seconds)
@@ -129,6 +130,12 @@ static void hook(lua_State *L, lua_Debug *ar)
         lua_sethook(L, hook, LUA_MASKCOUNT, 1);
     }
     luaL_error(L, "script stopped");
+}
+
+static void hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    sak_sandbox_charge(L, HOOK_EVERY);
 }
 
 /* Replaces whatever was thrown by one string that says what happened. */

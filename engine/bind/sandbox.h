@@ -31,6 +31,9 @@ void sak_sandbox_close(lua_State *L);
  * one's limits count. */
 int sak_sandbox_guard(lua_State *L, int nargs);
 
+/* Charges work that a library call is about to do inside one instruction; raises past a limit. */
+void sak_sandbox_charge(lua_State *L, uint64_t work);
+
 bool sak_sandbox_guarded(lua_State *L); /* is a guarded call in progress, with limits on? */
 bool sak_sandbox_unsafe(lua_State *L);
 size_t sak_sandbox_memory(lua_State *L); /* the limit, bytes */

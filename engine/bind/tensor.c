@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bind/core.h"
+#include "bind/sandbox.h"
 
 #define TYPE "sak.tensor"
 
@@ -120,11 +121,15 @@ static sak_status fits(const sak_op *op, const sak_shape *y, sak_error *err)
     return SAK_FAIL(err, why.code, "%s: its result has %s", op->name, why.msg);
 }
 
+/* Work a script is charged for a node: its memory is not Lua's, so this bounds it. */
+enum { OP_WORK = 5000 };
+
 /* core.op.NAME(x, …, {attr = v}): the op row is the closure's upvalue. */
 static int call_op(lua_State *L)
 {
     const sak_op *op = lua_touserdata(L, lua_upvalueindex(1));
     const int top = lua_gettop(L);
+    sak_sandbox_charge(L, OP_WORK);
     int in[SAK_MAX_IN], n = 0, table = 0, owner = 0;
     sak_graph *g = NULL;
     for (int i = 1; i <= top; i++) {

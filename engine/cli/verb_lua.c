@@ -20,6 +20,7 @@ int sak_verb_lua(const sak_options *o)
         .fail_fast = o->fail_fast,
         .fresh = o->fresh,
         .now = o->now,
+        .unsafe_lua = o->unsafe_lua,
         .quiet = o->quiet,
         .json = o->json,
         .csv = o->csv,

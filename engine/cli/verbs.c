@@ -2,7 +2,7 @@
 #include "cli/verbs.h"
 
 const sak_verb sak_verbs[] = {
-    {"run", "FILE", 1, 1, "set db threads quiet", true,
+    {"run", "FILE", 1, 1, "set db threads unsafe-lua quiet", true,
      "train what a script describes, record everything",
      "Reads an experiment script, checks all of it before anything runs, then trains, evaluates\n"
      "and records every metric in the results database.  Teachers the script needs and the cache\n"
@@ -19,9 +19,12 @@ const sak_verb sak_verbs[] = {
      "\n"
      "--set takes any path of the configuration (`sak check FILE --json` prints it all).  A value\n"
      "is a number, true, false, or text.  A path that does not exist is an error with a\n"
-     "suggestion; +path=v adds a key, '~path' removes one.",
+     "suggestion; +path=v adds a key, '~path' removes one.\n"
+     "\n"
+     "Scripts run in a sandbox: no files, processes, network, time or randomness, and limits on\n"
+     "memory and work.  --unsafe-lua lifts it for a script you trust; the run is tagged unsafe_lua.",
      sak_verb_lua},
-    {"sweep", "FILE", 1, 1, "set grid seeds jobs retry fail-fast keep-going new db threads json quiet",
+    {"sweep", "FILE", 1, 1, "set grid seeds jobs retry fail-fast keep-going new db threads unsafe-lua json quiet",
      false, "run all trials of an ablation: arms, grid, seeds",
      "Expands an ablation script into trials (arms x grid x seeds, or points that a sampler proposes),\n"
      "checks every one, stores them, and runs them in processes of their own.  What is stored is what\n"
@@ -45,7 +48,7 @@ const sak_verb sak_verbs[] = {
      "  sak stop router\n"
      "  sak stop @last --now",
      sak_verb_lua},
-    {"resume", "RUN|SWEEP", 1, 1, "seeds jobs retry fail-fast keep-going db threads json quiet", false,
+    {"resume", "RUN|SWEEP", 1, 1, "seeds jobs retry fail-fast keep-going db threads unsafe-lua json quiet", false,
      "go on with an interrupted run, or with a sweep",
      "Continues a run that was stopped, killed or failed from its latest checkpoint, bit for bit as if\n"
      "nothing had happened, on any number of threads; or a sweep.  Both go on as they are stored,\n"
@@ -59,7 +62,7 @@ const sak_verb sak_verbs[] = {
      "A run saves a checkpoint once a minute and at the end of every stage; checkpoint = { … } in its\n"
      "script says otherwise.  A damaged one is put aside and the one before it used.",
      sak_verb_lua},
-    {"replay", "RUN", 1, 1, "steps db threads json quiet", false,
+    {"replay", "RUN", 1, 1, "steps db threads unsafe-lua json quiet", false,
      "do a stored run again and compare every metric",
      "Builds the run from what the database holds of it (script, modules, overrides, teachers by their\n"
      "hash, data by theirs), runs it in a folder of its own that is removed afterwards, and compares\n"
@@ -71,15 +74,15 @@ const sak_verb sak_verbs[] = {
      "  sak replay 17 --steps 20         the first 20 steps are enough to see most differences\n"
      "  sak replay 17 --threads 1 --json",
      sak_verb_lua},
-    {"retry", "SWEEP", 1, 1, "jobs fail-fast keep-going db threads json quiet", false,
+    {"retry", "SWEEP", 1, 1, "jobs fail-fast keep-going db threads unsafe-lua json quiet", false,
      "run the failed trials of a sweep again",
      "The same as `sak resume SWEEP --retry failed`.\n"
      "\n"
      "  sak retry router",
      sak_verb_lua},
-    {"trial", "ID UID PARENT", 3, 3, "db threads quiet", false, NULL,
+    {"trial", "ID UID PARENT", 3, 3, "db threads unsafe-lua quiet", false, NULL,
      "One trial of a sweep, as `sak sweep` starts it.", sak_verb_lua},
-    {"check", "FILE", 1, 1, "set db threads json quiet", true,
+    {"check", "FILE", 1, 1, "set db threads unsafe-lua json quiet", true,
      "parameters, FLOPs and memory of a script, without training",
      "Validates a script as `run` would and prints what it would build: parameters per part (stem,\n"
      "adapters, aligners, routers, heads), FLOPs per image and the planned peak memory.\n"

@@ -194,6 +194,7 @@ function run.experiment(loaded, store, job, options)
     for _, p in ipairs(loaded.params) do ctx.run:param(p.path, p.value, p.origin) end
     for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
   end
+  if job.unsafe_lua then ctx.run:tag("unsafe_lua", "the script ran without sandbox") end
   if not options.trial then ctx.keeper = checkpoint.keeper(ctx, loaded.runtime.checkpoint) end
   local ok, state = pcall(run.stages, ctx, options)
   if not ok then ctx.run:event("error", "failed", ctx.step, tostring(state)) end

@@ -4,8 +4,8 @@ local host = require "sak.host"
 
 local safelib = {}
 
-local LARGEST = 100000000 -- steps that one library call may take
-local PRINTED = 1000 -- lines
+local LARGEST = 1000000000 -- steps that one library call may take
+local PRINTED, PRINTED_BYTES = 1000, 1000000 -- lines, bytes
 
 local function refuse(format, ...)
   error(string.format(format, ...), 3)
@@ -101,6 +101,7 @@ local function safe_load(chunk, name, _, env, default)
   elseif string.byte(chunk) == 27 then
     refuse "precompiled Lua (bytecode) is not allowed; give the source text"
   end
+  host.charge(#chunk)
   local title = type(name) == "string" and name:gsub("^[@=]", "") or "load"
   return host.compile(chunk, "=" .. title, type(env) == "table" and env or default)
 end
@@ -143,15 +144,33 @@ function text.format(form, ...)
   return string.format(form, table.unpack(values, 1, values.n))
 end
 
---- Lua's matcher backtracks: n characters and q repetitions can take n^(q+1) steps, in C, where no
---- instruction is counted.
-local function check_pattern(s, pattern)
+--- Number of ways to share n characters among q repetitions, C(n + q, q).
+local function ways(n, q)
+  local w = 1.0
+  for i = 1, q do
+    w = w * (n + i) / i
+    if w > 1e18 then break end
+  end
+  return w
+end
+
+local function count(s, pattern)
+  return select(2, string.gsub(s, pattern, ""))
+end
+
+--- Lua's matcher backtracks, in C, where no instruction is counted: from each place it may try every
+--- way to share the rest of the text among the repetitions, and compare the pattern's length in each.
+local function check_pattern(s, pattern, plain)
   if not host.guarded() or type(s) ~= "string" or type(pattern) ~= "string" then
     return
   end
-  local repeats = select(2, string.gsub(pattern, "[*+%-]", ""))
-    + select(2, string.gsub(pattern, "%%b", ""))
-  if #s > 64 and (#s + 1.0) ^ (repeats + 1) > LARGEST then
+  host.charge((#s + #pattern) / 16)
+  local tries = 1.0
+  if not plain then
+    local repeats, options = count(pattern, "[*+%-]") + count(pattern, "%%[b%d]"), count(pattern, "%?")
+    tries = math.min(ways(#s, repeats) * 2.0 ^ options, ways(#s, repeats + options))
+  end
+  if (#s + 1.0) * math.min(#s + 1, #pattern + 1) * tries > LARGEST then
     error(string.format("matching %q against %d characters could take too long in a script",
       string.sub(pattern, 1, 60), #s), 3)
   end
@@ -160,10 +179,18 @@ end
 for _, name in ipairs { "find", "match", "gmatch", "gsub" } do
   local original = string[name]
   text[name] = function(s, pattern, a, b)
-    if not (name == "find" and b) then
-      check_pattern(s, pattern)
-    end
+    check_pattern(s, pattern, name == "find" and b)
     return original(s, pattern, a, b)
+  end
+end
+
+--- A library function whose one call takes as many steps as its first argument is long.
+local function charged(original, unit)
+  return function(first, ...)
+    if host.guarded() and (type(first) == "table" or type(first) == "string") then
+      host.charge(rawlen(first) / unit)
+    end
+    return original(first, ...)
   end
 end
 
@@ -179,6 +206,17 @@ local function copy(t)
 end
 
 local list = copy(table)
+for _, name in ipairs { "insert", "remove", "sort", "concat", "unpack" } do
+  list[name] = charged(table[name], name == "sort" and 0.1 or 4)
+end
+list.insert = function(t, ...)
+  if select("#", ...) > 1 and host.guarded() and type(t) == "table" then
+    host.charge(rawlen(t)) -- moves what follows; at the end nothing does
+  end
+  return table.insert(t, ...)
+end
+local codes = copy(utf8)
+codes.len, codes.codepoint, codes.offset = charged(utf8.len, 2), charged(utf8.codepoint, 2), charged(utf8.offset, 2)
 
 function list.move(from, first, last, to, into)
   if host.guarded() and math.type(first) and math.type(last) and last - first > 1000000 then
@@ -218,23 +256,24 @@ function safelib.environment(require)
     type = type, _VERSION = _VERSION,
     pairs = safe_pairs, next = safe_next, tostring = safe_tostring, xpcall = safe_xpcall,
     setmetatable = safe_setmetatable, getmetatable = safe_getmetatable, require = require,
-    string = copy(text), table = copy(list), math = copy(numbers), utf8 = copy(utf8),
+    string = copy(text), table = copy(list), math = copy(numbers), utf8 = copy(codes),
   }
   env._G = env
   env.load = function(chunk, name, mode, globals)
     return safe_load(chunk, name, mode, globals, env)
   end
-  local lines = 0
+  local lines, bytes = 0, 0
   env.print = function(...)
-    lines = lines + 1
-    if lines > PRINTED then
-      refuse("a script may print %d lines", PRINTED)
-    end
     local parts = table.pack(...)
     for i = 1, parts.n do
       parts[i] = safe_tostring(parts[i])
     end
-    host.note(table.concat(parts, "\t", 1, parts.n))
+    local line = table.concat(parts, "\t", 1, parts.n)
+    lines, bytes = lines + 1, bytes + #line
+    if lines > PRINTED or bytes > PRINTED_BYTES then
+      refuse("a script may print %d lines of a megabyte in all", PRINTED)
+    end
+    host.note(line)
   end
   env.math.random = function()
     refuse "math.random is not available to scripts: a configuration must be the same every time"

@@ -50,7 +50,7 @@ function Runner:start(trial)
   local uid = core.run_uid()
   local log = ("%s/%d.log"):format(self.logs, trial.n)
   local child = core.spawn({ "trial", tostring(trial.id), uid, tostring(core.pid()), "--db", self.job.db, "--threads",
-    tostring(self.threads), "--quiet" }, log)
+    tostring(self.threads), "--quiet", self.job.unsafe_lua and "--unsafe-lua" or nil }, log)
   self.rungs[trial.id] = {}
   -- The worker waits for the line, so that it does nothing before the lease names it.
   local leased, got = pcall(self.store.trial_lease, self.store, trial.id, child:pid())

@@ -1,0 +1,2 @@
+-- says: bytecode
+return load('\27Lua\x54\0\x19\x93')()

@@ -1,0 +1,2 @@
+-- says: 'debug' is not available
+return debug.getregistry()

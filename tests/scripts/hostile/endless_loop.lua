@@ -1,0 +1,2 @@
+-- says: too much work
+while true do end

@@ -1,0 +1,2 @@
+-- says: 'os' is not available
+return os.getenv 'HOME'

@@ -1,0 +1,2 @@
+-- says: error raised with a nil
+error()

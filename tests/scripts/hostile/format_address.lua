@@ -1,0 +1,2 @@
+-- says: shows addresses
+return ('%p'):format({})

@@ -1,0 +1,2 @@
+-- says: 'io' is not available
+return io.open('/etc/passwd'):read 'a'

@@ -1,0 +1,3 @@
+-- says: too much work
+local blank = (' '):rep(2e7)
+while true do load(blank) end

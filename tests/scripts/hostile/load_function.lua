@@ -1,0 +1,2 @@
+-- says: load takes text
+return load(function() return '\27Lua' end)

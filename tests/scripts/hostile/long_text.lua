@@ -1,0 +1,2 @@
+-- says: 10000 MB of text
+return ('x'):rep(10e9)

@@ -1,0 +1,2 @@
+-- says: 'package' is not available
+package.cpath = '/tmp/?.so' return require 'evil'

@@ -1,0 +1,3 @@
+-- says: too much work
+local s = ('a'):rep(3e7)
+while true do s:find '[b]' end

@@ -1,0 +1,2 @@
+-- says: may print
+while true do print(('x'):rep(1e5)) end

@@ -1,0 +1,2 @@
+-- says: math.random is not available
+return math.random()

@@ -1,0 +1,2 @@
+-- says: module 'sak.core' is not available
+return require 'sak.core'

@@ -1,0 +1,2 @@
+-- says: require takes a module's name
+return require '../../../etc/passwd'

@@ -1,0 +1,2 @@
+-- says: must return an experiment
+return function() while true do end end

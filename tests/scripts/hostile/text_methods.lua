@@ -1,0 +1,2 @@
+-- says: attempt to index a nil value
+getmetatable('').__index.rep = nil
