@@ -121,15 +121,23 @@ static sak_status fits(const sak_op *op, const sak_shape *y, sak_error *err)
     return SAK_FAIL(err, why.code, "%s: its result has %s", op->name, why.msg);
 }
 
-/* Work a script is charged for a node: its memory is not Lua's, so this bounds it. */
-enum { OP_WORK = 5000 };
+/* Adds a node.  A script is charged for it: its memory is not Lua's, so the limit on work bounds it. */
+static int add_node(lua_State *L, sak_graph *g, const sak_op *op, const sak_attrs *attr, int n,
+                    const int *in)
+{
+    enum { OP_WORK = 20000 };
+    int out = -1;
+    sak_error err;
+    sak_sandbox_charge(L, OP_WORK);
+    SAK_CHECK(L, &err, sak_graph_op(g, op, attr, n, in, &out, &err));
+    return out;
+}
 
 /* core.op.NAME(x, …, {attr = v}): the op row is the closure's upvalue. */
 static int call_op(lua_State *L)
 {
     const sak_op *op = lua_touserdata(L, lua_upvalueindex(1));
     const int top = lua_gettop(L);
-    sak_sandbox_charge(L, OP_WORK);
     int in[SAK_MAX_IN], n = 0, table = 0, owner = 0;
     sak_graph *g = NULL;
     for (int i = 1; i <= top; i++) {
@@ -161,8 +169,7 @@ static int call_op(lua_State *L)
         g = &lg->g;
     }
     sak_error err;
-    int out = 0;
-    SAK_CHECK(L, &err, sak_graph_op(g, op, &attr, n, in, &out, &err));
+    const int out = add_node(L, g, op, &attr, n, in);
     SAK_CHECK(L, &err, fits(op, &g->node[out]->s.y, &err));
     if (owner)
         lua_getiuservalue(L, owner, 1);
@@ -180,9 +187,7 @@ static int affine(lua_State *L, int tensor, double a, double b)
     sak_op_defaults(op, &attr);
     attr.v[sak_op_attr(op, "a")] = a;
     attr.v[sak_op_attr(op, "b")] = b;
-    sak_error err;
-    int out = 0;
-    SAK_CHECK(L, &err, sak_graph_op(t->g, op, &attr, 1, &t->node, &out, &err));
+    const int out = add_node(L, t->g, op, &attr, 1, &t->node);
     lua_getiuservalue(L, tensor, 1);
     sak_push_tensor(L, -1, t->g, out);
     return 1;
@@ -199,8 +204,7 @@ static int binary(lua_State *L, const char *name)
     }
     const int in[2] = {a->node, b->node};
     sak_attrs attr = {0};
-    int out = 0;
-    SAK_CHECK(L, &err, sak_graph_op(a->g, sak_op_find(name), &attr, 2, in, &out, &err));
+    const int out = add_node(L, a->g, sak_op_find(name), &attr, 2, in);
     lua_getiuservalue(L, 1, 1);
     sak_push_tensor(L, -1, a->g, out);
     return 1;

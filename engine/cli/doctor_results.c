@@ -54,8 +54,7 @@ static void integrity(sak_doctor *d, sak_store *s)
         sak_doctor_find(d, SAK_HEALTH_OK, "integrity", NULL, "ok");
     else
         sak_doctor_find(d, SAK_HEALTH_WRONG, "integrity",
-                        "move the file away and keep a copy; `sqlite3 FILE .recover` saves what can "
-                        "be read",
+                        "`sak db repair` mends it, after a backup",
                         "%s%s%.300s", err.msg, problems && *problems ? ": " : "",
                         problems ? problems : "");
     free(problems);

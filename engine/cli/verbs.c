@@ -153,6 +153,20 @@ const sak_verb sak_verbs[] = {
      "Tables on screen stop at 1000 rows (--limit), any query after 60 s (--timeout).  --write\n"
      "runs all statements in one transaction and prints nothing.",
      sak_verb_sql},
+    {"db", "ACTION [FILE]", 1, 2, "db files quiet", false, "check, back up or repair the results database",
+     "check   holds the database against itself: integrity, foreign keys, tables and views as this sak\n"
+     "        makes them, summaries and their points, offsets and spools, stored texts and hashes;\n"
+     "        with --files also that what runs wrote is there and has its hash\n"
+     "backup  writes a consistent copy while runs go on, to FILE or beside the database\n"
+     "repair  after a backup: ingests spools of dead runs, rebuilds summaries, views and indexes; a\n"
+     "        damaged file is read row by row into a new one, and kept\n"
+     "\n"
+     "  sak db check --files\n"
+     "  sak db backup /mnt/backup/sak.db\n"
+     "  sak db repair\n"
+     "\n"
+     "Exit status 1 when check finds a problem, each on a line of its own.",
+     sak_verb_db},
     {"verify", "DIR...", 1, -1, "cross threads json quiet", false,
      "hold the engine against a reference dump",
      "Builds the model a dump describes, loads its weights, and compares features, losses,\n"

@@ -54,6 +54,9 @@ extern const int sak_migrations_n;
 extern const char sak_schema_sql[], sak_schema_sweeps_sql[], sak_schema_frozen_sql[];
 extern const char sak_views_sql[];
 sak_status sak_schema_fill_quantiles(sqlite3 *db, sak_error *err);
+sak_status sak_db_recreate_views(sqlite3 *db, sak_error *err);
+/* Adds the indexes that are missing. */
+sak_status sak_db_recreate_indexes(sqlite3 *db, sak_error *err);
 /* Brings the database to version n, under an exclusive lock and after a backup when it holds
  * anything; recreates the views.  Other processes doing the same wait and find it done. */
 sak_status sak_db_migrate(sqlite3 *db, const char *path, const sak_migration *steps, int n,

@@ -1,40 +1,10 @@
-/* Care of the whole database: checks, consistent copies, SQL that writes. */
+/* Care of the whole database: consistent copies, SQL that writes. */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "results/db.h"
-
-sak_status sak_store_check(sak_store *s, FILE *problems, sak_error *err)
-{
-    int found = 0;
-    static const char *const sql[] = {"PRAGMA integrity_check(100)", "PRAGMA foreign_key_check"};
-    for (int i = 0; i < 2; i++) {
-        sqlite3_stmt *st = NULL;
-        SAK_TRY(sak_db_prepare(s->db, sql[i], &st, err));
-        int rc;
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-            const char *text = (const char *)sqlite3_column_text(st, 0);
-            if (i == 0 && text && strcmp(text, "ok") == 0)
-                continue;
-            found++;
-            if (problems && i == 0)
-                fprintf(problems, "%s\n", text ? text : "?");
-            else if (problems)
-                fprintf(problems, "table %s row %lld names a missing row of %s\n",
-                        text ? text : "?", (long long)sqlite3_column_int64(st, 1),
-                        (const char *)sqlite3_column_text(st, 2));
-        }
-        const sak_status status = rc == SQLITE_DONE ? SAK_OK : sak_db_fail(s->db, err, sql[i]);
-        sqlite3_finalize(st);
-        SAK_TRY(status);
-    }
-    if (found)
-        return SAK_FAIL(err, SAK_EDB, "%s: %d problem%s found; `sak db repair` rebuilds it", s->path,
-                        found, found == 1 ? "" : "s");
-    return SAK_OK;
-}
 
 sak_status sak_db_copy(sqlite3 *from, const char *path, sak_error *err)
 {

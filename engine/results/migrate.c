@@ -36,7 +36,7 @@ static sak_status back_up(const char *path, int64_t version, char **name, sak_er
     return status;
 }
 
-static sak_status recreate_views(sqlite3 *db, sak_error *err)
+sak_status sak_db_recreate_views(sqlite3 *db, sak_error *err)
 {
     for (;;) {
         sqlite3_stmt *st = NULL;
@@ -52,6 +52,26 @@ static sak_status recreate_views(sqlite3 *db, sak_error *err)
         sqlite3_free(drop);
         SAK_TRY(status);
     }
+}
+
+sak_status sak_db_recreate_indexes(sqlite3 *db, sak_error *err)
+{
+    sqlite3 *own = NULL;
+    sqlite3_stmt *st = NULL;
+    sak_status status = SAK_OK;
+    if (sqlite3_open(":memory:", &own) != SQLITE_OK)
+        status = sak_db_fail(own, err, "looking at the schema");
+    if (status == SAK_OK)
+        status = sak_db_migrate(own, ":memory:", sak_migrations, sak_migrations_n, err);
+    if (status == SAK_OK)
+        status = sak_db_prepare(own, "SELECT replace(sql, 'CREATE INDEX ', 'CREATE INDEX IF NOT EXISTS ')"
+                                     " FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL",
+                                &st, err);
+    while (status == SAK_OK && sqlite3_step(st) == SQLITE_ROW)
+        status = sak_db_exec(db, (const char *)sqlite3_column_text(st, 0), err);
+    sqlite3_finalize(st);
+    sqlite3_close(own);
+    return status;
 }
 
 static sak_status record(sqlite3 *db, int version, const char *name, const char *backup,
@@ -111,7 +131,7 @@ static sak_status apply(sqlite3 *db, const char *path, const sak_migration *step
     SAK_TRY(status);
     if (fresh)
         SAK_TRY(name_store(db, err));
-    SAK_TRY(recreate_views(db, err));
+    SAK_TRY(sak_db_recreate_views(db, err));
     char set[64];
     snprintf(set, sizeof set, "PRAGMA user_version = %d", n);
     return sak_db_exec(db, set, err);

@@ -47,6 +47,14 @@ sak_status sak_store_recover(sak_store *s, int *lost, sak_error *err);
 
 /* integrity_check and foreign_key_check; problems (may be NULL) gets one line per finding. */
 sak_status sak_store_check(sak_store *s, FILE *problems, sak_error *err);
+/* The same, and what must agree: schema and views, metric_last and metric_point, offsets and spools,
+ * stored texts and their hashes; with `files` the runs' artifacts too (present, size, hash). */
+sak_status sak_store_audit(sak_store *s, bool files, FILE *problems, sak_error *err);
+/* Mends a database: ingests spools, rebuilds metric_last, views and indexes, gives rows without
+ * their run, metric or experiment a stand-in; one that is damaged is read row by row into a new file
+ * and kept as PATH.damaged-N.  A backup PATH.repair-N.bak comes first.  `said` gets a line per thing
+ * done.  SAK_EINVAL while a run writes to it. */
+sak_status sak_store_repair(const char *path, FILE *said, sak_error *err);
 /* A consistent copy while others write; the target appears complete or not at all. */
 sak_status sak_store_backup(sak_store *s, const char *path, sak_error *err);
 

@@ -164,7 +164,7 @@ local function check_pattern(s, pattern, plain)
   if not host.guarded() or type(s) ~= "string" or type(pattern) ~= "string" then
     return
   end
-  host.charge((#s + #pattern) / 16)
+  host.charge((#s + #pattern) / (plain and 16 or 1))
   local tries = 1.0
   if not plain then
     local repeats, options = count(pattern, "[*+%-]") + count(pattern, "%%[b%d]"), count(pattern, "%?")
