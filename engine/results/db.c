@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,8 +30,19 @@ sak_status sak_db_fail(sqlite3 *db, sak_error *err, const char *doing)
                         doing, path, sqlite3_errmsg(db));
     case SQLITE_NOMEM:
         return SAK_FAIL(err, SAK_ENOMEM, "%s: out of memory", doing);
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN: {
+        /* SQLite does not say why where shared memory cannot grow: a full disk is the usual cause. */
+        const int cause = sqlite3_system_errno(db);
+        struct statvfs disk;
+        if (cause == ENOSPC ||
+            (statvfs(path, &disk) == 0 && disk.f_bavail * disk.f_frsize < SAK_DB_ROOM_BYTES))
+            return SAK_FAIL(err, SAK_EDB, "%s: the disk holding %s is full", doing, path);
+        return SAK_FAIL(err, SAK_EDB, "%s: %s: %s%s%s", doing, path, sqlite3_errmsg(db),
+                        cause ? ": " : "", cause ? strerror(cause) : "");
+    }
     default:
-        return SAK_FAIL(err, SAK_EDB, "%s: %s", doing, sqlite3_errmsg(db));
+        return SAK_FAIL(err, SAK_EDB, "%s: %s: %s", doing, path, sqlite3_errmsg(db));
     }
 }
 

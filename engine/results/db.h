@@ -7,6 +7,7 @@
 #include "results/store.h"
 
 #define SAK_DB_APPLICATION_ID 0x73616b31 /* "sak1" */
+#define SAK_DB_ROOM_BYTES 65536          /* less free space than this is none: a log cannot grow */
 #define SAK_DB_WAIT_MS 60000             /* how long a person's call waits for a lock */
 
 struct sak_store {

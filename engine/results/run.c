@@ -28,6 +28,16 @@ static void break_run(sak_run *r, const sak_error *why)
     atomic_store(&r->broken, true);
 }
 
+/* What is written to a file without a name is lost with the process. */
+static sak_status still_named(const sak_run *r, sak_error *err)
+{
+    struct stat st;
+    if (fstat(r->fd, &st) != 0 || st.st_nlink > 0)
+        return SAK_OK;
+    return SAK_FAIL(err, SAK_EIO,
+                    "%s was deleted while the run wrote to it; what it logged cannot be kept", r->path);
+}
+
 static sak_status flush_spool(sak_run *r, sak_error *err)
 {
     sak_error why = {0};
@@ -56,6 +66,8 @@ static sak_status flush_spool(sak_run *r, sak_error *err)
             r->sending.n = 0;
         }
     }
+    if (status == SAK_OK)
+        status = still_named(r, &why);
     pthread_mutex_unlock(&r->io);
     if (status == SAK_OK && lost)
         status = SAK_FAIL(&why, SAK_ENOMEM, "out of memory: metrics were lost");
@@ -64,13 +76,26 @@ static sak_status flush_spool(sak_run *r, sak_error *err)
         return SAK_FAIL(err, why.code, "%s", why.msg);
     }
     pthread_mutex_lock(&r->mu);
-    if (r->broken_error.code != SAK_ENOMEM) /* what is lost stays lost */
+    if (r->broken_error.code != SAK_ENOMEM && r->broken_error.code != SAK_EDB) /* those stay */
         atomic_store(&r->broken, false);
     pthread_mutex_unlock(&r->mu);
     return SAK_OK;
 }
 
 /* --- spool → tables --------------------------------------------------------------------------- */
+
+/* A database that another file has taken the place of would take rows that nobody ever sees. */
+static sak_status still_in_place(sak_run *r, sak_error *err)
+{
+    int moved = 0;
+    if (sqlite3_file_control(r->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved)
+        return SAK_OK;
+    sak_error why = {0};
+    SAK_FAIL(&why, SAK_EDB, "%s was moved, deleted or replaced while the run wrote to it",
+             sqlite3_db_filename(r->db, "main"));
+    break_run(r, &why);
+    return SAK_FAIL(err, why.code, "%s", why.msg);
+}
 
 static sak_status ingest_spool(sak_run *r, bool wait, sak_error *err)
 {
@@ -79,7 +104,7 @@ static sak_status ingest_spool(sak_run *r, bool wait, sak_error *err)
     pthread_mutex_lock(&r->db_mu);
     sqlite3_busy_timeout(r->db, wait ? SAK_DB_WAIT_MS : BACKGROUND_WAIT_MS);
     bool more = true;
-    sak_status status = SAK_OK;
+    sak_status status = still_in_place(r, err);
     while (more && status == SAK_OK)
         status = sak_ingest_step(r->ingest, atomic_load(&r->end), &more, err);
     const int64_t now = sak_monotonic_us();

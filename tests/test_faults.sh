@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Faults: a sample of failing calls (tests/faults/sweep_faults tries them all), a full disk, a folder
+# that cannot be written, a clock going backwards, a database that another program holds, replaced,
+# or deleted with its folder while a run writes.
+set -eu
+sak=$(realpath "$1")
+! grep -q __asan_init "$sak" && ! grep -q __tsan_init "$sak" || { echo "skipped: sanitizers own malloc"; exit 77; }
+tmp=$(mktemp -d)
+mounted=
+trap '[ -z "$mounted" ] || umount "$mounted"; chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
+unset SAK_DB
+fail() { echo "FAIL: $*"; exit 1; }
+value() { "$sak" sql --csv --db "$1" "$2" | tr -d '\r' | tail -1; }
+run() { "$sak" run tests/scripts/mini.lua --quiet --threads 1 "$@"; }
+
+sample() { tests/faults/sweep_faults "$sak" "$@" > "$tmp/said" 2>&1 || fail "$(cat "$tmp/said")"; }
+sample rename 1
+sample fsync 2 4 8
+sample write 3 20 30
+sample read 5 30 50
+sample open 2 6 8
+sample mmap 2 1 2
+sample malloc 40 600 1400
+grep -q ' 3 faults, [1-9]' "$tmp/said" || fail "failing allocations went unnoticed: $(cat "$tmp/said")"
+
+refused() { # words of the message, then a folder; the run there must fail with them
+    local words=$1 status=0
+    run --db "$2/sak.db" > "$tmp/out" 2>&1 || status=$?
+    [ "$status" = 1 ] || [ "$status" = 2 ] || fail "exit status $status: $(cat "$tmp/out")"
+    grep -qi -- "$words" "$tmp/out" || fail "wanted '$words': $(cat "$tmp/out")"
+}
+
+# a folder that cannot be written (root may write everywhere but on a read-only mount)
+mkdir "$tmp/small" "$tmp/closed"
+if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=600k none "$tmp/small" 2> /dev/null; then
+    mounted=$tmp/small
+    run --db "$tmp/small/sak.db" > /dev/null 2>&1 || true
+    head -c 10000000 /dev/zero > "$tmp/small/filler" 2> /dev/null || true
+    refused 'full\|No space' "$tmp/small"
+    rm "$tmp/small/filler"
+    "$sak" db check --db "$tmp/small/sak.db" > "$tmp/out" || fail "after a full disk: $(cat "$tmp/out")"
+    mount -o remount,ro "$tmp/small"
+    refused 'cannot be written\|Read-only\|unable to open\|readonly' "$tmp/small"
+elif [ "$(id -u)" != 0 ]; then
+    chmod a-w "$tmp/closed"
+    refused 'unable to open\|Permission' "$tmp/closed"
+fi
+
+# the clock of the day goes backwards, an hour with every look at it
+cc -shared -fPIC -O1 -o "$tmp/shim.so" tests/faults/shim.c -ldl
+mkdir "$tmp/clock"
+SAK_FAULT=clock SAK_FAULT_AT=1 LD_PRELOAD=$tmp/shim.so run --db "$tmp/clock/sak.db" > /dev/null
+"$sak" db check --db "$tmp/clock/sak.db" > "$tmp/out" || fail "clock: $(cat "$tmp/out")"
+[ "$(value "$tmp/clock/sak.db" "select seconds >= 0 and (select min(seconds) from metrics) >= 0 from runs")" = 1 ] ||
+    fail "times before the run's beginning"
+all=$(value "$tmp/clock/sak.db" 'select count(*) from metrics')
+
+# another program holds the database for seconds: the run waits at its end and loses nothing
+mkdir "$tmp/held"
+run --db "$tmp/held/sak.db" > /dev/null
+"$sak" sql --write --db "$tmp/held/sak.db" "insert into t_quantile with recursive c(i) as (select 1001 union all
+ select i + 1 from c where i < 3000000) select i, 0 from c" & holder=$!
+sleep 0.3
+run --set seed=1 --db "$tmp/held/sak.db" > "$tmp/out" 2>&1 || fail "a held database: $(cat "$tmp/out")"
+wait $holder
+[ "$(value "$tmp/held/sak.db" "select count(*) from metrics join runs using (run) where seed = 1")" = "$all" ] ||
+    fail "a held database cost metrics"
+
+# the folder is deleted, or the file replaced, while a run writes: a message, no crash, no hang
+cp -r "$tmp/clock" "$tmp/other"
+for what in deleted replaced; do
+    mkdir "$tmp/$what"
+    run --set stages[1].iterations=100000 --db "$tmp/$what/sak.db" > "$tmp/out" 2>&1 & pid=$!
+    for ((i = 0; i < 200; i++)); do
+        [ ! -e "$tmp/$what/sak.db" ] || [ "$(value "$tmp/$what/sak.db" 'select count(*) > 0 from metrics' 2> /dev/null)" != 1 ] || break
+        sleep 0.05
+    done
+    if [ $what = deleted ]; then rm -r "${tmp:?}/$what"; else cp "$tmp/other/sak.db" "$tmp/$what/new" && mv "$tmp/$what/new" "$tmp/$what/sak.db"; fi
+    status=0
+    wait $pid || status=$?
+    [ "$status" = 1 ] || [ "$status" = 2 ] || fail "$what: exit status $status: $(cat "$tmp/out")"
+    grep -q 'error: ' "$tmp/out" || fail "$what: no message: $(cat "$tmp/out")"
+done
+"$sak" db check --db "$tmp/replaced/sak.db" > "$tmp/out" 2>&1 || fail "replaced: $(cat "$tmp/out")"
+echo "ok"
