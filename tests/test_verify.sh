@@ -64,9 +64,11 @@ expects 2 "cmake --build build --target sak-f64" "$tmp/alone" verify --cross f64
 expects 2 "no such folder" "$sak" verify "$tmp/nowhere" $dumps/s1_shuffled_levels
 grep -q "s1_shuffled_levels: 436 tensors, 0 beyond" "$tmp/out" || { cat "$tmp/out"; exit 1; }
 expects 2 '"tensors":436' "$sak" verify --json "$tmp/nowhere" $dumps/s1_shuffled_levels
-# what only a widened limit lets pass is said
-expects 0 "only within limits widened to what a float32 run of PyTorch reaches" "$sak" verify $dumps/s1_shuffled_levels \
-    $dumps/sam_without_windows $dumps/s2_odd_size_frozen_backbone $dumps/b_s1_aligners $dumps/c_s2_nyud_mor
+# what only a widened limit lets pass is said: a larger epsilon, and a PyTorch said to be as far off
+with 's|1e-12|1e-05|'
+expects 1 "stem/block0  FAIL" "$sak" verify "$tmp/dump"
+sed '/max_abs_error/,$ s|: [0-9][0-9.e-]*|: 0.001|' $dumps/s1_shuffled_levels/expected.json > "$tmp/dump/expected.json"
+expects 0 "only within limits widened to what a float32 run of PyTorch reaches" "$sak" verify "$tmp/dump"
 # infinity is null in JSON
 cp $dumps/s1_shuffled_levels/* "$tmp/dump/"
 printf '\xc0\x7f' | dd of="$tmp/dump/model.safetensors" bs=1 seek=$((size - 2)) conv=notrunc status=none
