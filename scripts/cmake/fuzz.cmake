@@ -15,7 +15,11 @@ function(sak_add_fuzz_targets library)
       target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     else()
       target_sources(${name} PRIVATE tests/fuzz/replay.c)
-      add_test(NAME fuzz_replay_${parser} COMMAND ${name} tests/fuzz/corpus/${parser}
+      set(corpora tests/fuzz/corpus/${parser})
+      if(parser STREQUAL "script")
+        list(APPEND corpora tests/scripts/hostile experiments/teachers)
+      endif()
+      add_test(NAME fuzz_replay_${parser} COMMAND ${name} ${corpora}
         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     endif()
   endforeach()
