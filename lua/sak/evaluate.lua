@@ -56,6 +56,7 @@ end
 
 --- What the best constant predictor scores on the same images: majority class, mean depth, mean
 --- normal, base rate, fitted on training labels.
+---@return table? [task] list of {name, value}; nil when someone asked the run to stop
 function evaluate.trivial(ctx, data, cfg, tasks)
   local fields = { table.unpack(tasks) }
   local batch = cfg.eval.batch
@@ -79,11 +80,13 @@ function evaluate.trivial(ctx, data, cfg, tasks)
   for _ = 1, fit:batches() do
     fit:next(graph)
     for _, task in ipairs(tasks) do trivial[task]:fit(graph, task) end
+    if core.interrupted() then return nil end
   end
   local val <close> = dataset.val_loader(data, cfg.data, batch, fields)
   for _ = 1, val:batches() do
     local valid = val:next(graph)
     for _, task in ipairs(tasks) do trivial[task]:score(meters[task], graph, task, valid) end
+    if core.interrupted() then return nil end
   end
   local result = {}
   for _, task in ipairs(tasks) do
@@ -98,7 +101,8 @@ end
 ---@param ctx table
 ---@param graph userdata  evaluation graph: inputs image and <task>, outputs out/<task>, router/…
 ---@param o {data: table, cfg: table, tasks: string[], routing: string[], experts: string[], final: boolean, sheet: string?}
----@return table [task] list of {name, value, unit, goal}
+---@return table? [task] list of {name, value, unit, goal}; nil when someone asked the run to stop: then
+---nothing is logged, and a resumed run evaluates again
 function evaluate.run(ctx, graph, o)
   local fields = { "image", table.unpack(o.tasks) }
   local loader <close> = dataset.val_loader(o.data, o.cfg.data, o.cfg.eval.batch, fields)
@@ -114,6 +118,7 @@ function evaluate.run(ctx, graph, o)
     for _, task in ipairs(o.tasks) do meters[task]:update(graph, "out/" .. task, task, valid) end
     add_routing(sums, graph, o.routing, valid)
     progress:update(b)
+    if core.interrupted() then return nil end
   end
   local result = {}
   for _, task in ipairs(o.tasks) do

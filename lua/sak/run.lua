@@ -229,6 +229,7 @@ function run.stages(ctx, options)
   end
   if ctx.result then
     local trivial = require("sak.evaluate").trivial(ctx, ctx.data, ctx.cfg, ctx.cfg.student.tasks)
+    if not trivial then return "stopped" end
     ctx.run:sync()
     ctx.table = summary.text(ctx, trivial)
   end

@@ -312,7 +312,7 @@ function stages.run(ctx, stage)
   if options.export then table.move({ "average.", options.export }, 1, 2, 3, loop.sets) end
   local function evaluate_at(it, final)
     local result = score(final)
-    if ctx.keeper then ctx.keeper:offer(result, loop, it) end
+    if result and ctx.keeper then ctx.keeper:offer(result, loop, it) end
     return result
   end
   if score and cfg.eval.every > 0 then
@@ -330,7 +330,10 @@ function stages.run(ctx, stage)
   end
   made.graph:close()
   collectgarbage() -- teachers of this stage's image size
-  if score then ctx.result = evaluate_at(loop.at.iteration, true) end
+  if score then
+    ctx.result = evaluate_at(loop.at.iteration, true)
+    if not ctx.result then return false end
+  end
   check_files(ctx, made.params)
   return true
 end
