@@ -185,6 +185,40 @@ static void batches_do_not_depend_on_threads_or_cache(void **state)
         assert_true(want[s] != want[s - 1]);
 }
 
+static void digests_differ_exactly_where_images_do(void **state)
+{
+    (void)state;
+    enum { COUNT = 8, STEPS = 24, PIXELS = 16 * 24 * 3 };
+    const sak_dataset d = make_dataset(COUNT);
+    sak_loader_spec spec = make_spec(&d, COUNT);
+    spec.threads = 3;
+    spec.digests = true;
+    spec.augment.photometric = false;
+    spec.augment.views = 2;
+    static float image[STEPS * COUNT][PIXELS];
+    static uint8_t digest_of[STEPS * COUNT][SAK_HASH_BYTES];
+    sak_loader *l = must_open(&spec);
+    for (int s = 0; s < STEPS; s++) {
+        const sak_batch *b = must_next(l);
+        for (int i = 0; i < COUNT; i++) {
+            memcpy(image[COUNT * s + i], b->field[0] + (size_t)PIXELS * (size_t)i, sizeof *image);
+            memcpy(digest_of[COUNT * s + i], b->digest[i], SAK_HASH_BYTES);
+        }
+    }
+    sak_loader_close(l);
+    int equal = 0;
+    for (int i = 0; i < STEPS * COUNT; i++)
+        for (int j = 0; j < i; j++) {
+            const bool same = memcmp(image[i], image[j], sizeof *image) == 0;
+            assert_int_equal(memcmp(digest_of[i], digest_of[j], SAK_HASH_BYTES) == 0, same);
+            equal += same;
+        }
+    assert_true(equal > 100);
+    const char *const labels[] = {"semseg"};
+    sak_error err = {0};
+    assert_int_equal(sak_loader_open(&spec, labels, 1, &l, &err), SAK_EINVAL);
+}
+
 static void every_epoch_is_another_permutation_without_its_partial_batch(void **state)
 {
     (void)state;
@@ -600,6 +634,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_do_not_depend_on_threads_or_cache),
+        cmocka_unit_test(digests_differ_exactly_where_images_do),
         cmocka_unit_test(every_epoch_is_another_permutation_without_its_partial_batch),
         cmocka_unit_test(an_ordered_pass_ends_with_a_repeated_batch_and_its_true_count),
         cmocka_unit_test(seeking_shows_what_would_have_come),

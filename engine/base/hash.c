@@ -28,6 +28,11 @@ void sak_hash_text(sak_hash *h, char out[SAK_HASH_TEXT])
     SHA256End((SHA2_CTX *)(void *)h->state, out);
 }
 
+void sak_hash_digest(sak_hash *h, uint8_t out[SAK_HASH_BYTES])
+{
+    SHA256Final(out, (SHA2_CTX *)(void *)h->state);
+}
+
 void sak_hash_bytes(const void *data, size_t size, char out[SAK_HASH_TEXT])
 {
     sak_hash h;

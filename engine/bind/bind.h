@@ -24,6 +24,7 @@ typedef struct sak_job {
     const char *out;             /* -o FILE or folder, NULL = default */
     int stage;                   /* 0 = not given */
     const char *split;           /* of data; NULL = not given */
+    const char *max;             /* of cache; NULL = not given */
     int limit;                   /* -1 = not given */
     bool augment;
     const char *dtype;           /* NULL = not given */

@@ -160,6 +160,7 @@ int luaopen_sak_core(lua_State *L)
     sak_open_train(L);
 #ifndef SAK_DOUBLE /* the loader fills batches in float */
     sak_open_data(L);
+    sak_open_features(L);
 #endif
     sak_open_meter(L);
     sak_open_store(L);

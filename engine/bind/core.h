@@ -76,6 +76,7 @@ void sak_open_checkpoint(lua_State *L);
 void sak_open_files(lua_State *L);
 void sak_open_train(lua_State *L);
 void sak_open_data(lua_State *L);
+void sak_open_features(lua_State *L);
 void sak_open_meter(lua_State *L);
 void sak_open_store(lua_State *L);
 void sak_open_compare(lua_State *L);

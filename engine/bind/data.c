@@ -116,6 +116,13 @@ static lloader *to_loader(lua_State *L, int i)
     return luaL_checkudata(L, i, LOADER);
 }
 
+const sak_batch *sak_to_batch(lua_State *L, int i)
+{
+    const sak_batch *batch = to_loader(L, i)->batch;
+    luaL_argcheck(L, batch && batch->digest, i, "a loader with digests that has given a batch");
+    return batch;
+}
+
 static int l_close(lua_State *L)
 {
     lloader *ll = to_loader(L, 1);
@@ -158,6 +165,7 @@ sak_augment sak_to_augment(lua_State *L, int i, const sak_dataset *d)
                          .flip = sak_opt_number(L, i, "flip", 0),
                          .photometric = sak_opt_bool(L, i, "photometric", false),
                          .greyscale = sak_opt_bool(L, i, "greyscale", false),
+                         .views = (int)sak_opt_number(L, i, "views", 0),
                          .depth_max = sak_opt_number(L, i, "depth_max", 0)};
 }
 
@@ -188,6 +196,7 @@ static int new_loader(lua_State *L)
         .shuffle = sak_opt_bool(L, 2, "shuffle", false),
         .threads = (int)sak_opt_number(L, 2, "threads", 1),
         .cache = shared_cache(L, 1, sak_opt_number(L, 2, "cache_bytes", 0)),
+        .digests = sak_opt_bool(L, 2, "digests", false),
         .skip_bad = sak_opt_bool(L, 2, "skip_bad", false),
         .prompts = (int)sak_opt_number(L, 2, "prompts", 0),
         .prompt_patch = (int)sak_opt_number(L, 2, "prompt_patch", 8),

@@ -10,6 +10,9 @@ sak_dataset *sak_new_dataset(lua_State *L);
 /* core.folder{root =, layout =, list = | from =, to =, unchecked =} */
 int sak_open_folder_dataset(lua_State *L);
 
+/* The batch that the loader at index i gave last; raises unless it has digests. */
+const sak_batch *sak_to_batch(lua_State *L, int i);
+
 /* Methods of a dataset; see inspect.c. */
 int sak_dataset_inspect(lua_State *L);
 int sak_dataset_oddities(lua_State *L);

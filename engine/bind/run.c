@@ -124,7 +124,7 @@ static void push_job(lua_State *L, const sak_job *job)
     const struct {
         const char *key, *text;
     } texts[] = {{"verb", job->verb}, {"db", job->db}, {"out", job->out}, {"dtype", job->dtype},
-                 {"split", job->split}};
+                 {"split", job->split}, {"max", job->max}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         lua_pushstring(L, texts[i].text);
         lua_setfield(L, -2, texts[i].key);

@@ -24,8 +24,8 @@ static void on_bus_error(int signal_, siginfo_t *info, void *context)
     }
     say("error: ");
     say(path);
-    say(": the file became shorter while its weights were read from it\n"
-        "help: run it again; replace a weight file by renaming another over it, never in place\n");
+    say(": the file became shorter while it was read\n"
+        "help: run it again; replace a file by renaming another over it, never in place\n");
     _exit(SAK_EXIT_FAILED);
 }
 

@@ -68,6 +68,7 @@ const sak_option_spec sak_option_specs[] = {
     {"split", 0, "NAME", "which list of images (default: train and val)", SAK_OPTION_TEXT, AT(split), 0,
      0},
     {"augment", 0, NULL, "as a training step sees them", SAK_OPTION_FLAG, AT(augment), 0, 0},
+    {"max", 0, "SIZE", "what may be left, as 500M or 10G; 0 for nothing", SAK_OPTION_TEXT, AT(max), 0, 0},
     {"quiet", 'q', NULL, "no progress, only results and errors", SAK_OPTION_FLAG, AT(quiet), 0, 0},
     {"help", 'h', NULL, "explain the verb", SAK_OPTION_FLAG, AT(help), 0, 0},
     {"version", 0, NULL, "print the version", SAK_OPTION_FLAG, AT(version), 0, 0},

@@ -23,6 +23,7 @@ typedef struct sak_options {
     int64_t thresholds;
     double max_dist;
     const char *split; /* of data */
+    const char *max;   /* of cache; NULL when not given */
     const char *cross; /* --cross; NULL when not given */
     const char *db, *out, *metric, *format, *dtype, *precision, *retry;
     int64_t threads, stage, limit; /* limit: -1 when not given */

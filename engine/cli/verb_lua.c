@@ -29,6 +29,7 @@ int sak_verb_lua(const sak_options *o)
         .stage = (int)o->stage,
         .dtype = o->dtype,
         .split = o->split,
+        .max = o->max,
         .limit = (int)(o->limit > 1 << 30 ? 1 << 30 : o->limit),
         .augment = o->augment,
         .argc = o->argc,

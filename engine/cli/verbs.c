@@ -200,6 +200,31 @@ const sak_verb sak_verbs[] = {
      "limits the samples per split (show: 8).  Normals: red is right, green up, blue towards the\n"
      "camera.  Depth: yellow is near.  Dark violet is ignored.  Exit status 1 when something is wrong.",
      sak_verb_lua},
+    {"cache", "ls|gc|check [SCRIPT]", 1, 2, "max set limit db threads json quiet", false,
+     "teachers' features that runs share: what is there, is it right, what may go",
+     "With `cache = true` in an experiment (or --set cache=true) what a frozen teacher computes of an\n"
+     "image is kept beside the database, in cache/features, and every later trial and run takes it\n"
+     "from there: a step then costs what the student costs, and teachers are not even loaded.\n"
+     "\n"
+     "  sak sweep ablations/router.lua --set cache=true\n"
+     "  sak run experiments/three_teachers.lua --set cache.views=8 --set cache.dtype=bf16\n"
+     "  sak cache ls                     teachers, images, bytes, when they were used\n"
+     "  sak cache gc                     removes what another build of sak made: this one cannot use it\n"
+     "  sak cache gc --max 10G           and what was used longest ago, beyond that size\n"
+     "  sak cache check                  every checksum; damaged entries are crossed out\n"
+     "  sak cache check experiments/three_teachers.lua -n 200\n"
+     "                                   computes 200 images of each stage again and compares\n"
+     "\n"
+     "Augmentation stays: each image is seen in cache.views ways (4), the same in all runs and for\n"
+     "every seed, each also mirrored where flips are on; which one an epoch shows depends on the seed.\n"
+     "All stages of all arms see them, with teachers or without.  Features are rounded to cache.dtype\n"
+     "(fp16) whether they were there or not, so that a run has the same bits with an empty cache, a\n"
+     "full one, or none it can write to.  An entry is found by the teacher's weights, preprocessing\n"
+     "and precision, this build of sak, the CPU's kernels, and the very pixels: nothing is ever stale.\n"
+     "It takes at most cache.gigabytes (10).  cache.verify = 0.01 has every run check one in a hundred.\n"
+     "\n"
+     "Exit status 1 when check finds something wrong.",
+     sak_verb_lua},
     {"export", "NAME... FILE", 2, -1, "db format metric stage dtype json quiet", false,
      "take a student's weights or the metrics of runs to other programs",
      "Writes what runs left for other programs to read.  The ending of FILE or --format says what:\n"

@@ -33,6 +33,8 @@ sak_status sak_augment_check(const sak_augment *a, sak_error *err)
         return SAK_FAIL(err, SAK_EINVAL,
                         "augment: resized_crop_lo is an area fraction in [0, 1], got %g",
                         a->resized_crop_lo);
+    if (a->views < 0 || a->views > 1 << 20)
+        return SAK_FAIL(err, SAK_EINVAL, "augment: views must be 0 to %d, got %d", 1 << 20, a->views);
     if (a->resized_crop_hi != 0 &&
         !(a->resized_crop_hi >= a->resized_crop_lo && a->resized_crop_hi <= 1))
         return SAK_FAIL(err, SAK_EINVAL, "augment: resized_crop needs lo <= hi <= 1, got %g, %g",
@@ -46,6 +48,15 @@ static sak_rng open_stream(uint64_t seed, int64_t epoch, int64_t index, int view
 {
     const uint64_t fold = (uint64_t)view * 0xD1B54A32D192ED03ull;
     return sak_rng_open(seed ^ fold, SAK_RNG_AUGMENT, (uint64_t)epoch, (uint32_t)index);
+}
+
+/* Of the ways an image with `views` has, the epoch's: all of them in turn, from one that depends on the
+ * seed, in a stream that does not. */
+static sak_rng open_view(const sak_augment *a, uint64_t seed, int64_t epoch, int64_t index, int view)
+{
+    sak_rng r = sak_rng_open(seed, SAK_RNG_AUGMENT, UINT64_MAX, (uint32_t)index);
+    const int64_t way = (sak_rng_int(&r, a->views) + epoch) % a->views;
+    return open_stream(0, way, index, view);
 }
 
 /* The window of at most (H, W) in the middle of the resized image, in the middle of the output. */
@@ -150,7 +161,13 @@ sak_status sak_augment_view(const sak_augment *a, uint64_t seed, int64_t epoch, 
 
     /* What takes a fixed number of draws comes first: the crop's redraws then shift nothing. */
     sak_rng r = open_stream(seed, epoch, index, view);
-    const double u_scale = sak_rng_uniform(&r), u_flip = sak_rng_uniform(&r);
+    double u_scale = sak_rng_uniform(&r);
+    const double u_flip = sak_rng_uniform(&r);
+    if (a->views > 0) {
+        r = open_view(a, seed, epoch, index, view);
+        u_scale = sak_rng_uniform(&r);
+        (void)sak_rng_uniform(&r); /* flips are drawn anew: each way has two views */
+    }
     const sak_photometric p =
         sak_photometric_draw(&r, a->train && a->photometric, a->train && a->greyscale);
     sak_geometry g;
@@ -167,6 +184,16 @@ sak_status sak_augment_view(const sak_augment *a, uint64_t seed, int64_t epoch, 
     if (out->s.depth)
         sak_ignore_depth(out->s.depth, n, a->depth_max);
     return SAK_OK;
+}
+
+void sak_view_digest(const sak_view *v, uint8_t out[SAK_HASH_BYTES])
+{
+    const int32_t place[] = {v->s.H, v->s.W, v->x0, v->y0, v->w, v->h};
+    sak_hash h;
+    sak_hash_open(&h);
+    sak_hash_add(&h, place, sizeof place);
+    sak_hash_add(&h, v->s.rgb, 3 * (size_t)v->s.H * (size_t)v->s.W);
+    sak_hash_digest(&h, out);
 }
 
 sak_status sak_augment_sample(const sak_augment *a, uint64_t seed, int64_t epoch, int64_t index,

@@ -75,6 +75,9 @@ void sak_ignore_parts(uint8_t *parts, int64_t n);           /* no part anywhere 
 /* out (H, W, 3) = (rgb / 255 - mean) / std inside the view's rectangle, 0 outside. */
 void sak_normalise(const sak_view *v, float *out);
 
+/* SHA-256 of all that sak_normalise sees of a view. */
+void sak_view_digest(const sak_view *v, uint8_t out[SAK_HASH_BYTES]);
+
 sak_status sak_augment_check(const sak_augment *a, sak_error *err);
 /* The view of `in` with the modalities `want` (a part of in->has). */
 sak_status sak_augment_view(const sak_augment *a, uint64_t seed, int64_t epoch, int64_t index,

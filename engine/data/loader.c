@@ -19,6 +19,7 @@ typedef struct slot {
     int64_t step;   /* -1: empty */
     int64_t left;   /* places not yet filled */
     int64_t *index; /* samples, in place order */
+    uint8_t (*digest)[SAK_HASH_BYTES]; /* of the views, if asked for */
     int64_t failed; /* first place that failed, with err; -1: none */
     sak_error err;
     sak_real *field[SAK_BATCH_FIELDS];
@@ -101,6 +102,8 @@ static sak_status fill_place(sak_loader *l, worker *w, slot *s, int64_t i)
                                           s->index[i], i, s->field, &cause);
     if (st != SAK_OK)
         return sak_source_blame(&l->source, s->index[i], raw->id, st, &cause, &w->err);
+    if (s->digest)
+        sak_view_digest(&w->work.view[0], s->digest[i]);
     return SAK_OK;
 }
 
@@ -157,6 +160,9 @@ static sak_status open_slots(sak_loader *l, sak_error *err)
 {
     const size_t line = SAK_ALIGN;
     size_t bytes = ((size_t)l->spec.batch * sizeof(int64_t) + line - 1) / line * line;
+    const size_t digests = bytes;
+    bytes += l->spec.digests ? (size_t)l->spec.batch * SAK_HASH_BYTES : 0;
+    bytes = (bytes + line - 1) / line * line;
     size_t at[SAK_BATCH_FIELDS];
     for (int f = 0; f < l->layout.n; f++) {
         const size_t count = (size_t)l->layout.count[f], batch = (size_t)l->spec.batch;
@@ -169,6 +175,8 @@ static sak_status open_slots(sak_loader *l, sak_error *err)
         SAK_TRY(sak_alloc(&l->memory[i], bytes, 1, err));
         l->slot[i].step = -1;
         l->slot[i].index = l->memory[i];
+        if (l->spec.digests)
+            l->slot[i].digest = (void *)((char *)l->memory[i] + digests);
         for (int f = 0; f < l->layout.n; f++)
             l->slot[i].field[f] = (sak_real *)((char *)l->memory[i] + at[f]);
     }
@@ -182,6 +190,8 @@ static sak_status open_tables(sak_loader *l, sak_error *err)
         SAK_TRY(sak_alloc(&p, (size_t)l->count, sizeof *l->order, err));
         l->order = p;
     }
+    if (l->spec.digests && !(l->layout.want[0] & SAK_HAS_IMAGE))
+        return SAK_FAIL(err, SAK_EINVAL, "loader: digests are of images: open it with the field 'image'");
     return sak_source_open(&l->source, &l->spec, l->count, l->layout.want[0] | l->layout.want[1],
                            err);
 }
@@ -318,6 +328,7 @@ sak_status sak_loader_next(sak_loader *l, const sak_batch **out, sak_error *err)
                                .epoch = s->step / l->batches,
                                .valid = valid_in(l, s->step),
                                .index = s->index,
+                               .digest = (const uint8_t (*)[SAK_HASH_BYTES])s->digest,
                                .field = (const sak_real *const *)s->field};
         *out = &l->batch;
     }

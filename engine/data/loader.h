@@ -3,6 +3,7 @@
 #ifndef SAK_DATA_LOADER_H
 #define SAK_DATA_LOADER_H
 
+#include "base/hash.h"
 #include "base/real.h"
 #include "data/dataset.h"
 #include "data/sample_cache.h"
@@ -20,6 +21,8 @@ typedef struct sak_augment {
     double flip;                /* probability */
     bool photometric;           /* brightness, contrast, saturation, hue */
     bool greyscale;             /* p = 0.2, for self-distillation views */
+    int views;                  /* > 0: what is drawn, but for the flip, is one of so many ways that
+                                 * an image has, the same for every seed; 0: drawn anew each time */
     double depth_max;           /* metres; deeper labels become invalid; 0 = no limit */
 } sak_augment;
 
@@ -35,6 +38,7 @@ typedef struct sak_loader_spec {
     size_t cache_bytes; /* raw samples kept in memory after their first read; 0 = none */
     sak_sample_cache *cache; /* instead: one of data->count samples that loaders share; it outlives
                               * them */
+    bool digests;       /* batches say which view each image is */
     bool skip_bad;      /* a broken sample is replaced by its successor and counted; else an error */
     /* prompts for promptable-mask training */
     int prompts;        /* points per image */
@@ -66,6 +70,7 @@ typedef struct sak_batch {
     int64_t epoch;
     int64_t valid;     /* samples that count; < batch only at the end of an unshuffled pass */
     const int64_t *index; /* sample indices, `batch` of them */
+    const uint8_t (*digest)[SAK_HASH_BYTES]; /* of what is seen of each, sak_view_digest; or NULL */
     const sak_real *const *field; /* in the order given to open */
 } sak_batch;
 

@@ -1,49 +1,10 @@
-/* Rounding to half and brain floats, by their bits. */
+/* Floats as stored in fewer bits. */
 #include "weights/narrow.h"
 
 #include <assert.h>
 #include <string.h>
 
-static uint32_t bits_of(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-
-/* u without its lowest `drop` bits (1 … 31), to nearest, ties to even. */
-static uint32_t shift_round(uint32_t u, int drop)
-{
-    const uint32_t half = UINT32_C(1) << (drop - 1), rest = u & (2 * half - 1);
-    const uint32_t kept = u >> drop;
-    return kept + (rest > half || (rest == half && (kept & 1)));
-}
-
-static uint16_t to_bf16(float x)
-{
-    const uint32_t u = bits_of(x);
-    if ((u & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)((u >> 16) | 0x40); /* NaN: must not round to infinity */
-    return (uint16_t)shift_round(u, 16);
-}
-
-/* IEEE 754 binary16: bias 15, 10 bits of fraction. */
-static uint16_t to_half(float x)
-{
-    const uint32_t u = bits_of(x), sign = (u >> 16) & 0x8000, magnitude = u & 0x7fffffff;
-    if (magnitude > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00);
-    if (magnitude >= 0x477ff000) /* 65520 and above round to infinity */
-        return (uint16_t)(sign | 0x7c00);
-    if (magnitude < 0x33000000) /* below 2^-25: zero */
-        return (uint16_t)sign;
-    const int exponent = (int)(magnitude >> 23) - 127;
-    if (exponent >= -14) /* a carry out of the fraction raises the exponent, as it should */
-        return (uint16_t)(sign | shift_round(magnitude - (UINT32_C(112) << 23), 13));
-    /* subnormal: units of 2^-24 */
-    const uint32_t fraction = (magnitude & 0x7fffff) | 0x800000;
-    return (uint16_t)(sign | shift_round(fraction, -exponent - 1));
-}
+#include "kernels/half.h"
 
 void sak_st_narrow(sak_st_dtype t, const float *x, int64_t n, void *out)
 {
@@ -52,7 +13,8 @@ void sak_st_narrow(sak_st_dtype t, const float *x, int64_t n, void *out)
         return;
     }
     assert(t == SAK_ST_F16 || t == SAK_ST_BF16);
-    uint16_t *y = out;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = t == SAK_ST_F16 ? to_half(x[i]) : to_bf16(x[i]);
+    if (t == SAK_ST_F16)
+        sak_half_store(n, x, out);
+    else
+        sak_bfloat_store(n, x, out);
 }

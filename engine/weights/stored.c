@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels/half.h"
+
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "weight files are little-endian; a big-endian host needs byte swapping here"
 #endif
@@ -88,23 +90,18 @@ sak_status sak_st_require_float(const sak_st_tensor *t, sak_error *err)
                     t->name, sak_st_dtype_name(t->dtype));
 }
 
-static float from_bits(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-
-/* IEEE half to float; exact, subnormals and NaNs included. */
 static float from_half(uint16_t h)
 {
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = (h >> 10) & 31, man = h & 1023;
-    if (exp == 31)
-        return from_bits(sign | 0x7f800000u | man << 13);
-    if (exp)
-        return from_bits(sign | (exp + 112) << 23 | man << 13);
-    const float tiny = (float)man * 0x1p-24f;
-    return sign ? -tiny : tiny;
+    float x;
+    sak_half_load(1, &h, &x);
+    return x;
+}
+
+static float from_bfloat(uint16_t h)
+{
+    float x;
+    sak_bfloat_load(1, &h, &x);
+    return x;
 }
 
 #define LOAD(type) ((type *)memcpy(&(type){0}, p, sizeof(type)))[0]
@@ -121,7 +118,7 @@ static double element(const sak_st_tensor *t, int64_t i)
     case SAK_ST_F16:
         return from_half(LOAD(uint16_t));
     case SAK_ST_BF16:
-        return from_bits((uint32_t)LOAD(uint16_t) << 16);
+        return from_bfloat(LOAD(uint16_t));
     case SAK_ST_I64:
         return (double)LOAD(int64_t);
     case SAK_ST_I32:

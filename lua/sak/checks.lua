@@ -359,6 +359,9 @@ function checks.complete(config)
     stem.out_indices = host.array(archs.levels(stem.depth))
   end
   for _, stage in ipairs(config.stages) do
+    if config.cache and stage.augment and stage.kind ~= "pretrain" then
+      stage.augment.views = stage.augment.views or config.cache.views -- in all arms, with teachers or without
+    end
     if stage.alpha and stage_checks.featureless[config.model] then
       stage.alpha = 0.0 -- nothing to distil: what is recorded is what is done
     end

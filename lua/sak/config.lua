@@ -24,7 +24,7 @@ local config = {}
 ---@field resolved table  plain data with every default filled in
 ---@field functions table<string, function>  by path, where resolved has { ["$lua"] = … }; they run
 ---under the sandbox's limits
----@field runtime table  settings that do not change results: threads, loader_threads, checkpoint
+---@field runtime table  settings that do not change results: threads, loader_threads, checkpoint, cache
 ---@field given? {script: string, set: string[]}  what load was called with
 ---@field json string  canonical JSON of resolved
 ---@field config_sha256 string
@@ -180,6 +180,10 @@ local function experiment(base, changes, report, files)
   resolved.kind = "experiment"
   local runtime = { threads = resolved.threads, loader_threads = resolved.loader_threads,
     checkpoint = resolved.checkpoint }
+  if resolved.cache then
+    runtime.cache = { gigabytes = resolved.cache.gigabytes, verify = resolved.cache.verify }
+    resolved.cache.gigabytes, resolved.cache.verify = nil, nil
+  end
   resolved.threads, resolved.loader_threads = nil, nil
   -- where a run may be rewound to changes what comes out, the rest of these settings does not
   resolved.checkpoint = resolved.on_nan == "rewind" and { every = resolved.checkpoint.every } or nil

@@ -94,7 +94,7 @@ function dataset.augment_options(stage, size, depth_max)
     random_crop = a.crop or false, max_class = a.max_class,
     resized_crop_lo = a.resized_crop and a.resized_crop[1] or 0,
     resized_crop_hi = a.resized_crop and a.resized_crop[2] or 0,
-    photometric = a.photometric or false, depth_max = depth_max }
+    photometric = a.photometric or false, views = a.views or 0, depth_max = depth_max }
 end
 
 --- Loader of training images.

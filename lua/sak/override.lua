@@ -297,7 +297,7 @@ local function descend(node, key, field)
   local child = node[key]
   if child == nil and field and type(field.default) == "table" then
     child = freeze.copy(field.default)
-  elseif child == nil or child == false then
+  elseif child == nil or type(child) == "boolean" then
     child = {}
   elseif type(child) == "string" then
     child = { kind = child }

@@ -148,7 +148,7 @@ local function prepare(loaded, store, job, options)
   local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
     config_sha256 = loaded.config_sha256, data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
     teacher_files = options.teacher_files,
-    loader_threads = (loaded.runtime or {}).loader_threads,
+    loader_threads = (loaded.runtime or {}).loader_threads, cache_limits = (loaded.runtime or {}).cache,
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
   ctx.teachers = require("sak.teachers").sketch(ctx, run.committee(cfg))
   rehearse(ctx)
@@ -157,8 +157,9 @@ local function prepare(loaded, store, job, options)
 end
 
 --- Raises what would make the experiment fail at its start.
+---@return table ctx
 function run.rehearsal(loaded, job)
-  prepare(loaded, nil, job, {})
+  return prepare(loaded, nil, job, {})
 end
 
 ---@param loaded sak.Loaded

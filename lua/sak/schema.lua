@@ -401,7 +401,9 @@ augment "augment" { doc = "What happens to training images, in this order (sak-m
     "a crop is redrawn, up to 10 times, while one class fills this share; 0.75 with crop",
     default = function(n) return n.crop and 0.75 end },
   { "flip", number { min = 0, max = 1 }, "probability of a mirror image", default = 0.5 },
-  { "photometric", bool, "brightness, contrast, saturation, hue", default = false } }
+  { "photometric", bool, "brightness, contrast, saturation, hue", default = false },
+  { "views", int { min = 1 },
+    "crops, scales and colours of an image come from so many that are drawn once, for all seeds; flips are drawn anew" } }
 
 -- Stages ------------------------------------------------------------------------------------------
 
@@ -501,6 +503,14 @@ engine "engine" { doc = "How graphs are executed; results agree up to rounding."
     "blocks: keep the inputs of blocks, adapters, routers and heads only, and compute the rest again for the gradient; the same bits in less memory",
     default = "none" } }
 
+local cache = family("cache", { doc = "the cache of teachers' features", single = true, flat = true })
+cache "cache" { doc = "Teachers' features, computed once per image and view and shared by all runs beside one database.",
+  { "views", int { min = 1 },
+    "views of each training image, mirrored ones apart, where a stage's augment does not say", default = 4 },
+  { "dtype", choice { "fp16", "bf16", "fp32" }, "what features are rounded to, cached or not", default = "fp16" },
+  { "gigabytes", number { above = 0 }, "what was used longest ago is removed beyond that", default = 10 },
+  { "verify", number { min = 0, max = 1 }, "share of what is found that is computed again and compared", default = 0 } }
+
 local keeping = family("checkpoint", { doc = "checkpoints", single = true, flat = true })
 keeping "checkpoint" { doc = "When a run saves all it needs to go on, besides the end of every stage, and what is kept.",
   { "every_s", number { min = 0 }, "seconds between two; 0: none by the clock", default = 60 },
@@ -509,7 +519,13 @@ keeping "checkpoint" { doc = "When a run saves all it needs to go on, besides th
   { "keep_every", int { min = 0 }, "those at multiples of so many steps are kept for good; 0: none", default = 0 },
   { "best", text {}, "metric whose best evaluation is kept as best.safetensors, for instance val/semseg/mIoU" } }
 
-local experiment = family("experiment", { doc = "an experiment", single = true, curried = true })
+--- cache = true: with its defaults; false: as if it were not there.
+local function prepare_experiment(raw)
+  if raw.cache == true then raw.cache = {} elseif raw.cache == false then raw.cache = nil end
+end
+
+local experiment = family("experiment",
+  { doc = "an experiment", single = true, curried = true, prepare = prepare_experiment })
 experiment "experiment" { doc = "Data, teachers, student and the stages that train it.",
   { "name", text {}, "what it is called", required = true },
   { "note", text {}, "why it is run; for the reader, kept with the script" },
@@ -523,6 +539,8 @@ experiment "experiment" { doc = "Data, teachers, student and the stages that tra
   { "precision", choice { "fp32", "bf16" },
     "bf16: products round their operands to bfloat16 and sum in float; all else is float",
     default = "fp32" },
+  { "cache", either(bool, spec "cache"),
+    "keep teachers' features and take them from there; true: with its defaults (off if not given)" },
   { "checkpoint", spec "checkpoint", "when the run is saved", default = {}, runtime = true },
   { "on_nan", choice { "stop", "skip", "rewind" },
     "a loss or gradient that is not finite ends the run (if not given); or its batch is left out; or the run goes back to the last multiple of checkpoint.every steps and on with the data after that batch" },

@@ -6,6 +6,7 @@ local nn = require "sak.nn"
 local build = require "sak.build"
 local dataset = require "sak.dataset"
 local evaluate = require "sak.evaluate"
+local features = require "sak.features"
 local losses = require "sak.losses"
 local pretrain = require "sak.pretrain"
 local teacher = require "sak.models.teacher"
@@ -78,12 +79,14 @@ local function assemble(ctx, params, o)
   local image = scope:input("image", { o.batch, size[1], size[2], 3 })
   local distils = stage and stage.alpha ~= 0 and stage.kind ~= "probe"
   local needs_maps = distils or cfg.model == "teacher_heads" or cfg.model == "all_teachers"
-  local maps = needs_maps and teacher_maps(ctx, graph, image, later, inputs) or {}
+  local cached = cfg.cache and distils and #ctx.teachers > 0
+    and features.sketch(ctx, size, function() return new_graph(cfg, false) end) or nil
+  local maps = cached and cached:maps(graph, o.batch) or needs_maps and teacher_maps(ctx, graph, image, later, inputs) or {}
   local spec = build.student(cfg, ctx.functions, ctx.teachers, ctx.data.info, o.tasks, stage and stage.kind)
   spec.training, spec.drop_aligners = stage ~= nil, not distils
-  local features, outputs, routing = build.model(cfg)(scope, image, spec, maps)
+  local levels, outputs, routing = build.model(cfg)(scope, image, spec, maps)
   return { graph = graph, params = params, spec = spec, size = size, outputs = outputs, routing = routing,
-    features = features, maps = maps, scope = scope, terms = {}, more = {},
+    features = levels, maps = maps, scope = scope, terms = {}, more = {}, cached = cached,
     finish = function() graph:allocate() finish(graph) end }
 end
 
@@ -305,9 +308,13 @@ function stages.run(ctx, stage)
   if stage.data then data, spec = dataset.open(stage.data), stage.data end
   local more = made.more or {}
   more.threads = ctx.loader_threads
+  more.digests = made.cached ~= nil
   local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, more)
+  local cached <close> = made.cached
+  if cached then cached:open() end
   local score = stages.labelled(stage) and scorer(ctx, made.params)
-  local loop = { name = stage.name, graph = made.graph, params = made.params, loader = loader, stage = stage,
+  local loop = { name = stage.name, graph = made.graph, params = made.params,
+    loader = cached and cached:with(loader, stage.batch) or loader, stage = stage,
     terms = made.terms, after_update = options.after_update, sets = { "", made.params } }
   if options.export then table.move({ "average.", options.export }, 1, 2, 3, loop.sets) end
   local function evaluate_at(it, final)
@@ -320,7 +327,9 @@ function stages.run(ctx, stage)
       if it % cfg.eval.every == 0 then evaluate_at(it, false) end
     end
   end
-  if not train.run(ctx, loop) then return false end
+  local done = train.run(ctx, loop)
+  if cached then cached:report(stage) end
+  if not done then return false end
   check_files(ctx, made.params)
   if stage.kind == "pretrain" then
     ctx.encoder_params = options.export or made.params

@@ -21,6 +21,7 @@ local teacher = {}
 ---@field identity string  what its features depend on: hash of the file
 ---@field taken_as? string  the encoder that its file was found to hold, where no architecture was named
 ---@field key? string  entry of a nested checkpoint
+---@field image? integer[]  {H, W} of what it is built for
 ---@field loaded_as? string  whose names its file has, and how many tensors
 
 local function default_of(field) return field and field.default end
@@ -170,33 +171,53 @@ local function prepare(scope, image, t, later)
   return image
 end
 
---- Adds the frozen teacher to a graph; its weights are loaded the first time.
+--- Gives a teacher that is in a graph its weights, or only holds its file against it.
+local function load(t, only_check)
+  for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
+  if t.source == "random" then return end
+  local file <close> = core.weights(t.source, { key = t.key })
+  local o = { where = t.source, image = t.image, names = t.names, pos_mode = encoder.resample(t.spec),
+    source_grid = t.spec.grid }
+  local fit, description = weights.fit_encoder(t.params, file, t.spec, o)
+  if not only_check then weights.load(fit, t.params, file) end
+  t.loaded_as = t.taken_as and description .. "; " .. t.taken_as or description
+end
+
+--- Loads the weights of a teacher that is in a graph.
+function teacher.load(t)
+  if not t.loaded then load(t) end
+  t.loaded = true
+end
+
+--- Raises if its file does not hold them.
+function teacher.check(t)
+  if not t.loaded_as then load(t, true) end
+end
+
+--- Adds the frozen teacher to a graph, without its weights.
 ---@param graph userdata
 ---@param image userdata (B, H, W, 3), ImageNet-normalised
 ---@param later fun(f: fun(graph: userdata))  registers what must be set once the graph has memory
 ---@return userdata[] maps  per level (B, h, w, C_t)
-function teacher.features(graph, image, t, later, inputs)
+function teacher.build(graph, image, t, later, inputs)
   local padded = prepare(nn.scope(graph, t.params, { inputs = inputs }), image, t, later)
   local size = padded.shape[2] .. "x" .. padded.shape[3]
   if t.built_for and t.built_for ~= size then -- another stage's size: position tables of its own
     t.params, t.loaded = core.params(seed_of(t.name)), false
   end
   t.built_for = size
+  t.image = { padded.shape[2], padded.shape[3] }
   local scope = nn.scope(graph, t.params, { inputs = inputs })
   local levels, grids = encoder.features(scope, padded, t.spec)
-  if not t.loaded then
-    for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
-    if t.source ~= "random" then
-      local file <close> = core.weights(t.source, { key = t.key })
-      local s = padded.shape
-      t.loaded_as = weights.load_encoder(t.params, file, t.spec, { where = t.source, image = { s[2], s[3] }, names = t.names,
-        pos_mode = encoder.resample(t.spec), source_grid = t.spec.grid })
-      if t.taken_as then t.loaded_as = t.loaded_as .. "; " .. t.taken_as end
-    end
-    t.loaded = true
-  end
   for k, x in ipairs(levels) do levels[k] = nn.to_map(x, grids[k][1], grids[k][2]) end
   return t.spec.pad == "crop" and encoder.crop(levels, t.spec, image.shape, padded.shape) or levels
+end
+
+--- Likewise, with its weights, which are loaded the first time.
+function teacher.features(graph, image, t, later, inputs)
+  local maps = teacher.build(graph, image, t, later, inputs)
+  teacher.load(t)
+  return maps
 end
 
 return teacher

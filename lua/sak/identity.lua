@@ -1,0 +1,42 @@
+--- What decides about the bits of a result besides its configuration: this very program, and the
+--- kernels that run on this CPU.
+
+local core = require "sak.core"
+local host = require "sak.host"
+
+local identity = {}
+
+--- Texts of all modules below a folder, in order.
+local function texts(folder, list)
+  for _, name in ipairs(core.files(folder)) do
+    local path = folder .. "/" .. name
+    if name:find "%.lua$" then
+      list[#list + 1] = name .. "\0" .. (host.read(path) or "")
+    elseif host.exists(path) == "folder" then
+      texts(path, list)
+    end
+  end
+  return list
+end
+
+local code
+
+--- The program: its build, and the Lua modules where they are read from a folder.
+---@return string
+function identity.code()
+  if not code then
+    local root = os.getenv "SAK_LUA_ROOT"
+    code = core.version() .. (root and "+" .. host.sha256(table.concat(texts(root, {}), "\0")) or "")
+  end
+  return code
+end
+
+--- The kernels: instruction set, BLIS's own, and what the environment says about either.
+---@return table
+function identity.kernels()
+  local m = core.machine()
+  return { isa = m.isa, blis = m.blis_kernel .. " " .. m.blis_version, gemm = os.getenv "SAK_GEMM",
+    rewrite = os.getenv "SAK_REWRITE" }
+end
+
+return identity
