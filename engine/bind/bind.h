@@ -23,8 +23,13 @@ typedef struct sak_job {
     bool tty;                    /* stderr is a terminal: live progress line */
     const char *out;             /* -o FILE or folder, NULL = default */
     int stage;                   /* 0 = not given */
-    const char *split;           /* of data; NULL = not given */
+    const char *split;           /* of data, eval; NULL = not given */
+    const char *save, *data;     /* of eval, predict: a folder; NULL = not given */
+    const char *checkpoint;      /* best, last or a step; NULL = not given */
+    const char *tasks;           /* of predict: a,b,…; NULL = all */
+    const char *edge_protocol;   /* of eval; NULL = as the run says */
     const char *max;             /* of cache; NULL = not given */
+    bool pad, tile;              /* of predict */
     int limit;                   /* -1 = not given */
     bool augment;
     const char *dtype;           /* NULL = not given */

@@ -167,6 +167,7 @@ int luaopen_sak_core(lua_State *L)
     sak_open_compare(L);
     sak_open_progress(L);
     sak_open_sheet(L);
+    sak_open_picture(L);
     sak_open_process(L);
     sak_open_bench(L);
     lua_pushinteger(L, (lua_Integer)(8 * sizeof(sak_real))); /* 32 in the product */

@@ -82,6 +82,7 @@ void sak_open_store(lua_State *L);
 void sak_open_compare(lua_State *L);
 void sak_open_progress(lua_State *L);
 void sak_open_sheet(lua_State *L);
+void sak_open_picture(lua_State *L);
 void sak_open_process(lua_State *L);
 void sak_open_bench(lua_State *L);
 void sak_open_sweep(lua_State *L);

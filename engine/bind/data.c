@@ -256,6 +256,16 @@ static int l_next(lua_State *L)
     return 2;
 }
 
+/* loader:index(slot) -> sample that image `slot`, counted from 0, of the batch taken last was */
+static int l_index(lua_State *L)
+{
+    const lloader *ll = to_loader(L, 1);
+    const int64_t slot = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, ll->batch && slot >= 0 && slot < ll->batch->valid, 2, "the batch has no such image");
+    lua_pushinteger(L, ll->batch->index[slot]);
+    return 1;
+}
+
 static int l_seek(lua_State *L)
 {
     sak_error err;
@@ -285,10 +295,12 @@ void sak_open_data(lua_State *L)
                                        {"inspect", sak_dataset_inspect},
                                        {"oddities", sak_dataset_oddities},
                                        {"sheet", sak_dataset_sheet},
+                                       {"picture", sak_dataset_picture},
+                                       {"id", sak_dataset_id},
                                        {"close", d_close},
                                        {NULL, NULL}};
     static const luaL_Reg loader[] = {{"next", l_next},   {"shape", l_shape}, {"batches", l_batches},
-                                      {"seek", l_seek},   {"stats", l_stats}, {"close", l_close},
+                                      {"seek", l_seek},   {"index", l_index}, {"stats", l_stats}, {"close", l_close},
                                       {NULL, NULL}};
     sak_new_type(L, TYPE, dataset, d_close);
     sak_new_type(L, LOADER, loader, l_close);

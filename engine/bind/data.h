@@ -18,6 +18,9 @@ int sak_dataset_inspect(lua_State *L);
 int sak_dataset_oddities(lua_State *L);
 /* dataset:sheet{path =, first =, stride =, rows =, augment = {…}?, seed =} */
 int sak_dataset_sheet(lua_State *L);
+/* dataset:picture(index) -> picture, id; dataset:id(index); see picture.c */
+int sak_dataset_picture(lua_State *L);
+int sak_dataset_id(lua_State *L);
 /* The sak_augment options of the table at index i, for images of the dataset. */
 sak_augment sak_to_augment(lua_State *L, int i, const sak_dataset *d);
 

@@ -124,7 +124,9 @@ static void push_job(lua_State *L, const sak_job *job)
     const struct {
         const char *key, *text;
     } texts[] = {{"verb", job->verb}, {"db", job->db}, {"out", job->out}, {"dtype", job->dtype},
-                 {"split", job->split}, {"max", job->max}};
+                 {"split", job->split}, {"save", job->save}, {"data", job->data},
+                 {"checkpoint", job->checkpoint}, {"tasks", job->tasks},
+                 {"edge_protocol", job->edge_protocol}, {"max", job->max}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         lua_pushstring(L, texts[i].text);
         lua_setfield(L, -2, texts[i].key);
@@ -134,7 +136,8 @@ static void push_job(lua_State *L, const sak_job *job)
         bool on;
     } flags[] = {{"quiet", job->quiet}, {"json", job->json}, {"csv", job->csv}, {"tty", job->tty},
                  {"retry", job->retry}, {"fail_fast", job->fail_fast}, {"fresh", job->fresh},
-                 {"now", job->now}, {"augment", job->augment}, {"unsafe_lua", job->unsafe_lua}};
+                 {"now", job->now}, {"augment", job->augment}, {"unsafe_lua", job->unsafe_lua},
+                 {"pad", job->pad}, {"tile", job->tile}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         lua_pushboolean(L, flags[i].on);
         lua_setfield(L, -2, flags[i].key);

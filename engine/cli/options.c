@@ -65,7 +65,19 @@ const sak_option_spec sak_option_specs[] = {
      AT(max_dist), 1e-6, 1},
     {"thresholds", 0, "N", "how many thresholds (default: 99)", SAK_OPTION_INT, AT(thresholds), 1, 999},
     {"cross", 0, "f64", "repeat in double", SAK_OPTION_TEXT, AT(cross), 0, 0},
-    {"split", 0, "NAME", "which list of images (default: train and val)", SAK_OPTION_TEXT, AT(split), 0,
+    {"split", 0, "NAME", "which list of images (default: eval: val; data: train and val)", SAK_OPTION_TEXT,
+     AT(split), 0, 0},
+    {"data", 0, "DIR", "other data than the run's", SAK_OPTION_TEXT, AT(data), 0, 0},
+    {"checkpoint", 0, "WHICH", "best, last, or the step of one that was kept (default: what the run left)",
+     SAK_OPTION_TEXT, AT(checkpoint), 0, 0},
+    {"edge-protocol", 0, "NAME", "plain, seism or bsds (default: as the run says)", SAK_OPTION_TEXT,
+     AT(edge_protocol), 0, 0},
+    {"save", 0, "DIR", "write every prediction to DIR, in the published layout", SAK_OPTION_TEXT, AT(save),
+     0, 0},
+    {"tasks", 0, "A,B,...", "only these tasks", SAK_OPTION_TEXT, AT(tasks), 0, 0},
+    {"pad", 0, NULL, "a smaller image is padded, a larger one taken whole (the default)", SAK_OPTION_FLAG,
+     AT(pad), 0, 0},
+    {"tile", 0, NULL, "overlapping windows of the size of training, blended", SAK_OPTION_FLAG, AT(tile), 0,
      0},
     {"augment", 0, NULL, "as a training step sees them", SAK_OPTION_FLAG, AT(augment), 0, 0},
     {"max", 0, "SIZE", "what may be left, as 500M or 10G; 0 for nothing", SAK_OPTION_TEXT, AT(max), 0, 0},
@@ -286,6 +298,8 @@ int sak_options_parse(sak_options *o, int argc, char **argv)
         return sak_usage(NULL, "--json and --csv exclude each other");
     if (st == SAK_EXIT_OK && o->fail_fast && o->keep_going)
         return sak_usage(NULL, "--fail-fast and --keep-going exclude each other");
+    if (st == SAK_EXIT_OK && o->pad && o->tile)
+        return sak_usage(NULL, "--pad and --tile exclude each other");
     if (st == SAK_EXIT_OK && o->retry && strcmp(o->retry, "failed") != 0)
         return sak_usage("--retry failed", "--retry takes 'failed', got '%s'", o->retry);
     return st;

@@ -22,8 +22,10 @@ typedef struct sak_options {
     const char *gt, *protocol; /* of score */
     int64_t thresholds;
     double max_dist;
-    const char *split; /* of data */
+    const char *split; /* of data, eval */
+    const char *save, *data, *checkpoint, *tasks, *edge_protocol; /* of eval, predict */
     const char *max;   /* of cache; NULL when not given */
+    bool pad, tile;
     const char *cross; /* --cross; NULL when not given */
     const char *db, *out, *metric, *format, *dtype, *precision, *retry;
     int64_t threads, stage, limit; /* limit: -1 when not given */

@@ -225,6 +225,45 @@ const sak_verb sak_verbs[] = {
      "\n"
      "Exit status 1 when check finds something wrong.",
      sak_verb_lua},
+    {"eval", "RUN", 1, 1, "split data set checkpoint edge-protocol save db threads unsafe-lua json csv quiet",
+     false, "score what a run trained, again or on other data",
+     "Computes all metrics of the run's tasks as its last evaluation did, odsF included: for the same\n"
+     "images and weights the same bits.  Prints them; the run's record stays as it is.\n"
+     "\n"
+     "  sak eval @last\n"
+     "  sak eval 17 --split train --json\n"
+     "  sak eval 17 --checkpoint best                 or the step of a checkpoint that was kept\n"
+     "  sak eval 17 --data ../nyud --edge-protocol seism\n"
+     "  sak eval 17 --save predictions                every prediction too, and a sheet\n"
+     "\n"
+     "--split is val, train, or the name of any list of the data.  --data takes a folder in the place of\n"
+     "the run's: of its own layout, or (for rooms) any that `sak data check` knows; tasks without labels\n"
+     "there are left out.  --set changes the run's data and eval settings, for instance\n"
+     "--set eval.edge_max_dist=0.0075.  --save writes as `sak predict` does; of an image larger than what\n"
+     "is evaluated, its middle, the part that was scored.",
+     sak_verb_lua},
+    {"predict", "RUN IMAGE...", 2, -1,
+     "save out tasks pad tile checkpoint db threads unsafe-lua json quiet", false,
+     "what a run's student says of images of any size",
+     "Predicts every task for PNG and JPEG files, and for all in folders.  Writes a sheet to look at\n"
+     "(-o, default predictions.png), and with --save DIR every prediction by the image's name:\n"
+     "\n"
+     "  segmentation/, human_parts/   PNG, 8 bits: class k as k + 1; part k as k\n"
+     "  depth/                        .npy, float32 metres\n"
+     "  normals/                      PNG, n = 2 v / 255 - 1; x right, y up, z towards the camera\n"
+     "  edge/, sal/                   PNG, probability in 8 bits\n"
+     "\n"
+     "  sak predict @last photo.jpg\n"
+     "  sak predict 17 photos --save out --tasks depth,normals\n"
+     "  sak predict 17 panorama.png --tile --save out\n"
+     "  sak score edge out/edge --gt annotations\n"
+     "\n"
+     "--pad, the default: an image smaller than those of training is padded to their size, as in\n"
+     "evaluation; a larger one is taken whole, padded to whole patches, and positions are resampled.\n"
+     "--tile: windows of the size of training that overlap by half or more, their outputs blended.\n"
+     "\n"
+     "An image that cannot be read is named and the others go on; the exit status is 1 then.",
+     sak_verb_lua},
     {"export", "NAME... FILE", 2, -1, "db format metric stage dtype json quiet", false,
      "take a student's weights or the metrics of runs to other programs",
      "Writes what runs left for other programs to read.  The ending of FILE or --format says what:\n"

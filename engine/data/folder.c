@@ -98,6 +98,11 @@ bool sak_is_folder(const sak_dataset *d)
     return d->read == folder_read;
 }
 
+const char *sak_folder_id(const sak_dataset *d, int64_t i)
+{
+    return ((const sak_folder *)d->state)->id[i];
+}
+
 /* ---- opening ---- */
 
 /* Adds a file's size and three of its blocks: enough to tell two versions of a data set apart

@@ -66,6 +66,8 @@ typedef struct sak_oddities {
 /* Of a dataset opened as a folder. */
 sak_status sak_folder_oddities(const sak_dataset *d, sak_oddities *out, sak_error *err);
 bool sak_is_folder(const sak_dataset *d);
+/* The whole id of a sample of a dataset opened as a folder; of bare images the path below the root. */
+const char *sak_folder_id(const sak_dataset *d, int64_t i);
 
 /* images/<id>.png, segmentation/, depth/<id>.npy, normals/, edge/, sal/, human_parts/, gt_sets/. */
 extern const sak_layout sak_layout_nyud;

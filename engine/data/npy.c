@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -282,5 +283,31 @@ sak_status sak_npy_read(const char *path, float **out, sak_shape *shape, sak_err
     SAK_TRY(sak_file_read(path, FILE_MAX, &bytes, &size, err));
     const sak_status st = sak_npy_parse(path, bytes, size, out, shape, err);
     sak_free(bytes);
+    return st;
+}
+
+sak_status sak_npy_write(const char *path, const float *v, const sak_shape *shape, sak_error *err)
+{
+    enum { ALIGN = 64 }; /* the elements begin at a multiple of it, behind magic, version and length */
+    char head[256] = "\x93NUMPY\x01";
+    size_t n = 10;
+    n += (size_t)snprintf(head + n, sizeof head - n, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
+    for (int i = 0; i < shape->n; i++)
+        n += (size_t)snprintf(head + n, sizeof head - n, "%lld,", (long long)shape->d[i]);
+    n += (size_t)snprintf(head + n, sizeof head - n, "), }");
+    while ((n + 1) % ALIGN)
+        head[n++] = ' ';
+    head[n++] = '\n';
+    head[7] = 0;
+    head[8] = (char)((n - 10) & 255);
+    head[9] = (char)((n - 10) >> 8);
+    sak_file_out f;
+    SAK_TRY(sak_file_out_open(&f, path, err));
+    sak_status st = sak_file_out_write(&f, head, n, err);
+    if (st == SAK_OK)
+        st = sak_file_out_write(&f, v, sizeof *v * (size_t)sak_shape_count(shape), err);
+    if (st == SAK_OK)
+        st = sak_file_out_commit(&f, err);
+    sak_file_out_close(&f);
     return st;
 }

@@ -13,4 +13,8 @@ sak_status sak_npy_read(const char *path, float **out, sak_shape *shape, sak_err
 sak_status sak_npy_parse(const char *name, const void *data, size_t size, float **out,
                          sak_shape *shape, sak_error *err);
 
+/* Writes an array of floats as version 1.0, little-endian, in C order.  The file appears whole or not
+ * at all. */
+sak_status sak_npy_write(const char *path, const float *v, const sak_shape *shape, sak_error *err);
+
 #endif

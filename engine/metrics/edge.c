@@ -24,6 +24,12 @@ static float probability(float x)
     return 1.0f / (1.0f + expf(-x));
 }
 
+uint8_t sak_edge_grey(float logit)
+{
+    const float p = probability(logit);
+    return p > 0 ? (uint8_t)(p * 255) : 0; /* the cast is the floor */
+}
+
 /* The published monitor: the probability is fed to the loss in the place of the logit. */
 static void monitor(sak_meter *m, const float *out, const float *label, int64_t n)
 {
@@ -62,7 +68,7 @@ static sak_edge_spec bench_spec(const sak_meter *m)
     return (sak_edge_spec){m->spec.protocol, m->spec.max_dist, SAK_EDGE_THRESHOLDS};
 }
 
-/* Padding is cropped; the prediction passes through an 8-bit image, which truncates. */
+/* Padding is cropped; the prediction passes through an 8-bit image. */
 static sak_status benchmark(sak_meter *m, const float *out, const float *label, const box *v, int W,
                             sak_error *err)
 {
@@ -77,7 +83,7 @@ static sak_status benchmark(sak_meter *m, const float *out, const float *label, 
         for (int x = 0; x < v->W; x++) {
             const int from = (v->y0 + y) * W + v->x0 + x, to = y * v->W + x;
             const bool valid = label[from] != SAK_METER_IGNORE;
-            prob[to] = valid ? floorf(probability(out[from]) * 255) / 255 : 0;
+            prob[to] = valid ? (float)sak_edge_grey(out[from]) / 255 : 0;
             truth[to] = label[from] == 1;
         }
     if (st == SAK_OK)

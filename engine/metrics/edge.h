@@ -43,6 +43,9 @@ static inline int64_t sak_edge_counts_size(int thresholds)
     return SAK_EDGE_CURVE + 3 * (int64_t)thresholds;
 }
 
+/* The 8-bit image that the published predictions pass through: floor(255 sigmoid(logit)), 0 for NaN. */
+uint8_t sak_edge_grey(float logit);
+
 /* Adds one image to counts.  prob: (H, W) in 0 … 1, of an 8-bit image: whole numbers / 255.  truth: one
  * map (H, W) per annotator, nonzero at boundaries. */
 sak_status sak_edge_count(const sak_edge_spec *s, const float *prob, int H, int W,

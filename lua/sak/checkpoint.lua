@@ -61,6 +61,8 @@ function checkpoint.latest(folder, config_sha256)
   return nil, refused
 end
 
+checkpoint.open, checkpoint.list = open, entries
+
 --- Is there anything to go on from?
 function checkpoint.any(folder) return #entries(folder) > 0 end
 

@@ -9,7 +9,7 @@ local failure = require "sak.failure"
 local data_verb = {}
 
 --- What a folder is, by what lies in it.
-local function detect(root)
+function data_verb.detect(root)
   local function has(name, what) return host.exists(root .. "/" .. name) == (what or "folder") end
   if has "gt_sets" and has "images" then return "folder" end
   if has "JPEGImages" and has "ImageSets/Context" then return "pascal" end
@@ -44,7 +44,7 @@ end
 local published = { scale = { 0.5, 2 }, crop = true, flip = 0.5, photometric = true }
 
 local function parts_of_folder(root, job)
-  local kind = detect(root)
+  local kind = data_verb.detect(root)
   local lists = ({ folder = "gt_sets", pascal = "ImageSets/Context" })[kind]
   local names = kind == "imagenet" and sides_of_imagenet(root, job)
     or not lists and { "all" } or job.split and { job.split } or splits_of(root, lists)

@@ -100,7 +100,8 @@ end
 
 ---@param ctx table
 ---@param graph userdata  evaluation graph: inputs image and <task>, outputs out/<task>, router/…
----@param o {data: table, cfg: table, tasks: string[], routing: string[], experts: string[], final: boolean, sheet: string?}
+---@param o {data: table, cfg: table, tasks: string[], routing: string[], experts: string[], final: boolean, sheet: string?, each: function?}
+---each(loader, valid): called for every batch, once its outputs are in the graph
 ---@return table? [task] list of {name, value, unit, goal}; nil when someone asked the run to stop: then
 ---nothing is logged, and a resumed run evaluates again
 function evaluate.run(ctx, graph, o)
@@ -117,6 +118,7 @@ function evaluate.run(ctx, graph, o)
     if b == 1 and o.sheet and o.cfg.eval.images > 0 then draw_sheet(ctx, graph, o) end
     for _, task in ipairs(o.tasks) do meters[task]:update(graph, "out/" .. task, task, valid) end
     add_routing(sums, graph, o.routing, valid)
+    if o.each then o.each(loader, valid) end
     progress:update(b)
     if core.interrupted() then return nil end
   end

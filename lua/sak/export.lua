@@ -3,30 +3,10 @@
 local core = require "sak.core"
 local host = require "sak.host"
 local locate = require "sak.locate"
-local paths = require "sak.paths"
 
 local export = {}
 
 local types = { f32 = true, f16 = true, bf16 = true }
-
---- What a run left stays as the run left it.
-local function check_destination(store, db, source, file)
-  if host.same_file(source, file) then
-    error(("%s: that is the run's own file; export it under another name"):format(file), 0)
-  end
-  for _, row in ipairs(store:query "select run_id, path from artifact") do
-    if host.same_file(row.path, file) then
-      error(("%s: run %d left this file; export to another name"):format(file, row.run_id), 0)
-    end
-  end
-  local runs, dir = paths.folder(db) .. "/runs", paths.folder(file)
-  for _ = 1, 2 do -- runs/ itself, or a run's folder in it
-    if host.same_file(dir, runs) then
-      error(("%s: %s holds what runs leave; export to another folder"):format(file, runs), 0)
-    end
-    dir = dir .. "/.."
-  end
-end
 
 ---@param job table
 ---@return integer status
@@ -41,7 +21,10 @@ function export.run(job)
   local store <close> = core.store(job.db, "read")
   local stage = job.stage > 0 and job.stage or nil
   local found = locate.student(store, job.db, what, stage)
-  check_destination(store, job.db, found.path, file)
+  if host.same_file(found.path, file) then
+    error(("%s: that is the run's own file; export it under another name"):format(file), 0)
+  end
+  locate.check_destination(store, job.db, file)
   local own <close> = core.weights(found.path)
   local meta = { format = "pt", sak_version = core.machine().sak_version, run = found.uid,
     experiment = found.experiment, config_sha256 = found.config_sha256 }

@@ -53,6 +53,22 @@ function locate.student(store, db, what, stage)
   return run
 end
 
+--- What runs left stays as they left it: refuses to write over their files and into their folders.
+function locate.check_destination(store, db, file)
+  for _, row in ipairs(store:query "select run_id, path from artifact") do
+    if host.same_file(row.path, file) then
+      error(("%s: run %d left this file; choose another name"):format(file, row.run_id), 0)
+    end
+  end
+  local runs, dir = paths.folder(db) .. "/runs", paths.folder(file)
+  for _ = 1, 2 do -- runs/ itself, or a run's folder in it
+    if host.same_file(dir, runs) then
+      error(("%s: %s holds what runs leave; choose another folder"):format(file, runs), 0)
+    end
+    dir = dir .. "/.."
+  end
+end
+
 --- A file as it is; of "run:17" the student of that run.
 ---@return string path
 function locate.file(db, what)

@@ -490,7 +490,7 @@ evaluation "eval" { doc = "When and how predictions are scored.",
     "steps between evaluations; 0: only at the end of a stage", default = 0 },
   { "batch", int { min = 1 }, "images at once", default = 16 },
   { "images", int { min = 0 }, "validation images on the prediction sheets", default = 8 },
-  { "edge_protocol", choice { "plain", "seism" },
+  { "edge_protocol", choice { "plain", "seism", "bsds" },
     "how edges are scored (sak-method.md, section 6)", default = "plain" },
   { "edge_max_dist", number { above = 0, below = 1 },
     "matching radius over the image diagonal", default = 0.011 } }

@@ -67,11 +67,12 @@ local function new_graph(cfg, training)
     checkpoint = cfg.engine.checkpoint == "blocks", bf16 = cfg.precision == "bf16" }
 end
 
---- Model, losses and outputs of one graph. o.tasks: with heads; o.stage: with losses (training).
+--- Model, losses and outputs of one graph. o.tasks: with heads; o.stage: with losses (training);
+--- o.size: of the images, where they are not the experiment's.
 --- Aligners are built where the distillation loss sees them, and nowhere else.
 local function assemble(ctx, params, o)
   local cfg, stage = ctx.cfg, o.stage
-  local size = stage and stages.size(ctx, stage) or ctx.data.size
+  local size = stage and stages.size(ctx, stage) or o.size or ctx.data.size
   local graph = new_graph(cfg, o.stage ~= nil)
   local later, finish = deferred()
   local inputs = {}
@@ -114,15 +115,6 @@ local function carry(ctx, stage, params)
   ctx.run:event("info", "carried", ctx.step, description .. ", from the stage before")
 end
 
---- Shapes of a weight file's tensors; of a checkpoint, without what the optimiser keeps.
-local function values_of(file)
-  local shapes = file:shapes()
-  for name in pairs(file:meta "checkpoint_version" and shapes or {}) do
-    if name:find "^optim%." then shapes[name] = nil end
-  end
-  return shapes
-end
-
 --- What the first stage starts from: files of the stem or of a whole student, held against the
 --- parameters; with `load`, loaded into them.
 ---@return {path: string, text: string}[]
@@ -133,7 +125,7 @@ local function initial(ctx, stage, params, load)
     local file <close> = core.weights(path, { key = s.key })
     local o = { where = path, stem = s.stem, image = image, from_image = weights.image_of(file),
       lora = weights.lora_of(file) or s.lora or nil, alpha = s.lora and s.lora.alpha }
-    local fit, description = weights.fit_student(params, values_of(file), o)
+    local fit, description = weights.fit_student(params, weights.values_of(file), o)
     if load then weights.load(fit, params, file) end
     said[1] = { path = path, key = s.key, text = ("student: %s: %s"):format(path, description) }
   elseif s.stem.weights then
@@ -215,10 +207,20 @@ function stages.plan(ctx, stage)
   return made
 end
 
+--- The graph that predicts one image of `size` pixels: outputs out/<task>; planned but without memory.
+---@return Plan
+function stages.plan_prediction(ctx, params, size, tasks)
+  local made = assemble(ctx, params, { batch = 1, tasks = tasks, size = size })
+  for _, task in ipairs(tasks) do made.graph:output("out/" .. task, made.outputs[task]) end
+  made.graph:plan()
+  return made
+end
+
 --- The graph that evaluates what a stage trained, planned but without memory.
+---@param tasks? string[]  those of the experiment
 ---@return Plan, string[] routing  keys of its router/<key> outputs
-function stages.plan_evaluation(ctx, params)
-  local tasks = ctx.cfg.student.tasks
+function stages.plan_evaluation(ctx, params, tasks)
+  tasks = tasks or ctx.cfg.student.tasks
   local made = assemble(ctx, params, { batch = ctx.cfg.eval.batch, tasks = tasks })
   local graph, keys = made.graph, {}
   for _, task in ipairs(tasks) do

@@ -48,6 +48,23 @@ function stored.load(store, row)
   return loaded, frozen
 end
 
+--- The configuration of a stored run with further changes, as --set gives them.
+---@param frozen table  of stored.load
+---@param set string[]
+---@return sak.Loaded
+function stored.changed(store, row, frozen, set)
+  local all = table.move(frozen.set, 1, #frozen.set, 1, {})
+  table.move(set, 1, #set, #all + 1, all)
+  local options = { files = frozen.files }
+  if row.trial_id then
+    options.grid, options.ablation = frozen.grid, true
+    options.point = host.decode(store:query("select point_json from trial where id = ?1", row.trial_id)[1].point_json)
+  end
+  local loaded, problems = config.load(frozen.script, all, options)
+  if not loaded then error(failure.new(2, (config.format(problems):gsub("^error: ", "")))) end
+  return loaded.trials and loaded.trials[1] or loaded
+end
+
 --- What a stored run used and what is there now must be the same: data, teachers.
 ---@param row table  of the table run
 function stored.check_inputs(store, row, data, teachers)

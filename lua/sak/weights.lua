@@ -158,7 +158,7 @@ end
 --- parameters of this stage; changes nothing. Position tables of another grid are resampled bicubically
 --- without antialias, as the published system carries stage 1 into stage 2.
 ---@param shapes table<string, integer[]>
----@return Fit, string description
+---@return Fit, string description, string? fresh  parts that the file does not have
 function weights.fit_student(params, shapes, o)
   local all, fit, used = params:list(), Fit.new(), {}
   local theirs, wrapper = student_names(all, shapes)
@@ -211,7 +211,7 @@ function weights.fit_student(params, shapes, o)
   if next(fresh) then text = text .. "; new here: " .. sorted(fresh) end
   if next(updates) then text = text .. "; LoRA merged into its weights" end
   if next(dropped) then text = text .. "; left behind: " .. sorted(dropped) end
-  return fit, text
+  return fit, text, next(fresh) and sorted(fresh)
 end
 
 --- Loads what fit_encoder or fit_student found.
@@ -228,6 +228,15 @@ function weights.identity(path, key)
   table.sort(files)
   for i, name in ipairs(files) do hashes[i] = assert(host.sha256_file(name)) end
   return #hashes == 1 and hashes[1] or host.sha256(table.concat(hashes, " "))
+end
+
+--- Shapes of a weight file's tensors; of a checkpoint, without what the optimiser keeps.
+function weights.values_of(file)
+  local shapes = file:shapes()
+  for name in pairs(file:meta "checkpoint_version" and shapes or {}) do
+    if name:find "^optim%." then shapes[name] = nil end
+  end
+  return shapes
 end
 
 --- Image size that a file of ours was trained at.

@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# `sak eval` and `sak predict`: the same numbers as at the end of the run, predictions of every task in the
+# published layout, images of any size, and clear refusals.  $1: the program.
+set -euo pipefail
+sak=$(realpath "$1")
+script=$(realpath tests/scripts/tiny.lua)
+resume=$(realpath tests/scripts/resume.lua)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp"
+export SAK_DB=$tmp/sak.db
+fail() { echo "FAILED: $*" >&2; exit 1; }
+has() { grep -qF -- "$2" "$1" || fail "no '$2' in: $(cat "$1")"; }
+refused() { # status, words, arguments of sak
+    local want=$1 words=$2 status=0
+    shift 2
+    "$sak" "$@" >out 2>err || status=$?
+    [ "$status" = "$want" ] || fail "sak $* exited with $status, wanted $want: $(cat out err)"
+    cat out >>err
+    has err "$words"
+}
+stored() { # a run's validation metrics, as text that holds every bit
+    "$sak" sql --csv "select substr(metric, 5) as name, printf('%!.17g', value) as v from finals
+        where run = $1 and metric glob 'val/*' order by name" | tr -d '\r' | tail -n +2 | tr , ' '
+}
+computed() { tail -n +2 "$1" | awk -F, '{ print $1 "/" $2, $3 }' | LC_ALL=C sort; }
+same_metrics() { # run, CSV of sak eval
+
+    stored "$1" | LC_ALL=C sort >was
+    computed "$2" >is
+    awk 'NR == FNR { was[$1] = $2; next }
+        !($1 in was) || was[$1] + 0 != $2 + 0 { print $1, was[$1], $2; bad = 1 } { n++ }
+        END { exit bad || n != length(was) }' was is || fail "eval differs from run $1: $(cat was is)"
+}
+
+"$sak" run "$script" -q --set stages[2].iterations=24 --set stages[2].optim.lr=0.005 >/dev/null
+"$sak" eval @last -q --csv >eval.csv
+same_metrics 1 eval.csv
+[ "$(wc -l <eval.csv)" -eq 22 ] || fail "$(cat eval.csv)"
+"$sak" eval @last -q --csv -j 1 --save saved >again.csv
+cmp eval.csv again.csv || fail "another number of threads, or --save, changes the evaluation"
+"$sak" eval 1 -q --json --edge-protocol seism >seism.json
+has seism.json '"edge_protocol":"seism"'
+"$sak" eval 1 -q --csv --split train >train.csv
+cmp -s eval.csv train.csv && fail "--split train scores the same images"
+"$sak" eval 1 -q --csv --set data.val=3 >three.csv
+cmp -s eval.csv three.csv && fail "--set data.val=3 scores all images"
+
+# every task of every image, named by the sample
+for f in segmentation/ID.png depth/ID.npy normals/ID.png edge/ID.png sal/ID.png human_parts/ID.png; do
+    [ -s "saved/${f/ID/rooms-0-1000003}" ] || fail "no saved/$f: $(find saved | sort | head -20)"
+done
+[ -s saved/predictions.png ] || fail "no sheet"
+[ "$(find saved/depth -name '*.npy' | wc -l)" -eq 8 ] || fail "$(find saved/depth)"
+
+# What is written is read back as labels, and by them the run is right everywhere: to the 8 bits of a normal
+# and the half of a probability.  Images of the size of training, a larger one, and one smaller
+# than a patch.
+mkdir -p own/images/deep own/gt_sets
+cp saved/normals/* own/images/
+mv own/images/rooms-0-1000000.png own/images/deep/
+base64 -d >own/images/wide.png <<<"iVBORw0KGgoAAAANSUhEUgAAAEsAAAAyCAIAAACbAbG0AAAAvElEQVR42u3TsRHDMAxDUQ2BSTIO68yUSTiEt0LORTrfObKQRIxw90uweAVba1AVulJXs9BCCy200EILlxDeoCp0pa4vC/nqr4Q8q7CQPdUTsr9KQl6thpBjzS6konmFVGVhl/AOUQxduQdJFlq4jpAfENJCC/2HFpYRPiCKoSv3IEkohFQIC38jVCExs3AcifmFGOSVEGKEV0WIy7xCwjedB1e1hIfak6VUuEFV6EpdFlpooYUWWmjhCsInzM8/Dldtd8cAAAAASUVORK5CYII="
+base64 -d >own/images/tiny.png <<<"iVBORw0KGgoAAAANSUhEUgAAAAQAAAACCAIAAADwyuo0AAAAEUlEQVR42mP4z8AARwxI7P8AZ7IH+VvXfJEAAAAASUVORK5CYII="
+"$sak" predict 1 own/images -q --save said --json >said.json
+has said.json '"problems":[]'
+has said.json '"height":2,"id":"tiny"'
+[ -s said/segmentation/deep/rooms-0-1000000.png ] || fail "$(find said)"
+(cd own/images && find . -name '*.png' | sed 's|^./||; s|\.png$||') >ids
+mv said/segmentation said/depth said/normals said/edge said/sal said/human_parts own/
+for i in $(seq 1 16); do echo "$i class$i"; done >own/classes.txt
+for i in $(seq 0 $((7 - 1))); do echo "$i part$i"; done >own/human_parts.txt
+grep -v -e wide -e tiny ids >own/gt_sets/val.txt
+cp ids own/gt_sets/train.txt
+"$sak" data check own -q >check || fail "what predict wrote is no data set: $(cat check)"
+has check 'train: 10 samples, 10 read, 0 problems'
+"$sak" eval 1 -q --csv --data own >self.csv
+value() { awk -F, -v k="$1" '$1 "/" $2 == k { print $3 }' self.csv; }
+holds() { awk "BEGIN { exit !($1) }" || fail "not $1: $(cat self.csv)"; }
+holds "$(value semseg/pixel_acc) == 100"
+holds "$(value depth/RMSE) < 1e-6"
+holds "$(value normals/mErr) < 0.5"
+holds "$(value sal/maxF) > 95" # a probability between 0.5 and 128 / 255 is not set in 8 bits
+
+# at the size of training nothing is resampled: one window, padded or not, is the evaluation's
+"$sak" predict 1 own/images -q --save tiled --tile --tasks semseg,depth
+for id in $(grep -v -e wide -e tiny ids); do
+    cmp "own/depth/$id.npy" "tiled/depth/$id.npy" || fail "--tile and --pad differ at the size of training"
+done
+cmp -s own/depth/wide.npy tiled/depth/wide.npy && fail "a wide picture is not tiled"
+[ ! -e tiled/normals ] || fail "--tasks writes the others too"
+"$sak" predict 1 own/images/wide.png own/images/tiny.png -q -j 1 --save one
+cmp one/depth/wide.npy own/depth/wide.npy || fail "another number of threads changes a prediction"
+[ "$("$sak" predict 1 own/images/tiny.png -o sheet.png)" = "1 image by run 1 (tiny): sheet.png" ] || fail "no summary"
+[ -s sheet.png ] || fail "no sheet"
+
+# saved edges scored alone give what eval printed
+for id in $(cat own/gt_sets/val.txt); do
+    base64 -d >"own/edge/$id.png" <<<"iVBORw0KGgoAAAANSUhEUgAAADAAAAAgCAAAAABxv6TAAAAAIklEQVR42mNgwAL+M5AIRjXQX8N/EsFosI5qGNUwqoE0DQDAz06y8Cf2igAAAABJRU5ErkJggg=="
+done
+grep -v deep own/gt_sets/val.txt >own/gt_sets/flat.txt
+"$sak" eval 1 -q --csv --data own --split flat --save edges >own.csv
+for protocol in plain seism; do
+    "$sak" eval 1 -q --csv --data own --split flat --edge-protocol $protocol >own.csv
+    "$sak" score edge edges/edge --gt own/edge --protocol $protocol --max-dist 0.011 --csv 2>/dev/null >alone.csv
+    a=$(awk -F, '$2 == "odsF" { printf "%.2f", $3 }' own.csv)
+    b=$(awk -F, '$1 == "odsF" { printf "%.2f", $2 }' alone.csv)
+    [ "$a" != 0.00 ] && [ "$a" = "$b" ] || fail "odsF $protocol: eval $a, score $b"
+done
+
+# checkpoints: the best one, the last, one by its step; and a run that was stopped
+"$sak" run "$resume" -q --set checkpoint.keep_every=20 >/dev/null 2>&1
+"$sak" eval 2 -q --csv >last.csv
+same_metrics 2 last.csv
+"$sak" eval 2 -q --csv --checkpoint best >best.csv
+best=$("$sak" sql --csv "select min(value) from metrics where run = 2 and metric = 'val/depth/RMSE'" | tail -1 | tr -d '\r')
+awk -F, -v best="$best" '$2 == "RMSE" { exit !(($3 - best) ^ 2 < 1e-20) }' best.csv || fail "best: $best, $(cat best.csv)"
+"$sak" eval 2 -q --csv --checkpoint 60 >step.csv
+refused 2 "it has checkpoints at step 60" eval 2 --checkpoint 61
+refused 2 "--checkpoint must be best, last or a step, got 'first'" eval 2 --checkpoint first
+refused 2 "run 1 (tiny) kept no best checkpoint" predict 1 --checkpoint best picture.png
+"$sak" sql --write "update run set state = 'stopped' where id = 2; delete from artifact where run_id = 2 and kind = 'weights'"
+refused 2 "is stopped and left no student; it has checkpoints at step 60, 80: --checkpoint last" eval 2
+"$sak" eval 2 -q --csv --checkpoint last >still.csv
+cmp last.csv still.csv || fail "the last checkpoint is not the end of the run"
+
+# what cannot be predicted is said
+"$sak" run "$script" -q --set ~stages[2] --set student.tasks=[] >/dev/null 2>&1 || fail "stage 1 alone"
+refused 2 "has no stage with labels" predict @last own/images
+refused 2 "has no stage with labels" eval @last
+refused 2 "--tasks: run 1 (tiny) has no task 'deph'; it has semseg, depth, normals, edge, sal, human_parts (did you mean 'depth'?)" \
+    predict 1 own/images --tasks deph
+head -c 60 own/images/wide.png >broken.png
+: >empty.jpg
+refused 1 "missing.png: no such file or folder" predict 1 missing.png broken.png own/images/tiny.png empty.jpg --save some
+has err "broken.png: invalid PNG"
+has err "empty.jpg: "
+has err "1 image by run 1"
+[ -s some/depth/tiny.npy ] || fail "the image that can be read was not predicted"
+refused 2 "would both be saved as 'tiny'" predict 1 own/images/tiny.png own/images
+refused 2 "that is a data set" predict 1 own/images --save own
+refused 2 "--split night: these data have no lists" eval 1 --split night
+refused 2 "no such folder" eval 1 --data nowhere
+refused 2 "only data.* and eval.* can change" eval 1 --set student.stem.depth=6
+sed -i '$d' own/classes.txt
+refused 2 "semseg: run 1 (tiny) was trained with 16 classes, but own/val has" eval 1 --data own
+echo "eval and predict: ok"
