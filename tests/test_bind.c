@@ -90,6 +90,12 @@ static void low_rank_updates_merge_and_train_as_said(void **state)
     run_file("lora");
 }
 
+static void windows_put_a_picture_together_again(void **state)
+{
+    (void)state;
+    run_file("picture");
+}
+
 static void pool_takes_all_usable_processors(void **state)
 {
     (void)state;
@@ -113,6 +119,7 @@ int main(void)
         cmocka_unit_test(a_frozen_model_reads_its_weights_in_the_file),
         cmocka_unit_test(every_architecture_has_its_published_size),
         cmocka_unit_test(low_rank_updates_merge_and_train_as_said),
+        cmocka_unit_test(windows_put_a_picture_together_again),
         cmocka_unit_test(pool_takes_all_usable_processors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
