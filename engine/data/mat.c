@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "data/mat_check.h"
 
 enum { VARIABLES = 16 };
 
@@ -18,7 +19,8 @@ struct sak_mat {
     char *path;
     matvar_t *read[VARIABLES];
     int n;
-    bool hdf5; /* holds the lock */
+    bool hdf5;    /* holds the lock */
+    bool refused; /* a variable was, for its size */
 };
 
 static pthread_mutex_t hdf5_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -57,6 +59,8 @@ sak_status sak_mat_open(sak_mat **m, const char *path, sak_error *err)
     const int version = version_of(path);
     if (version == 0)
         return SAK_FAIL(err, SAK_EFORMAT, "%s: not a MATLAB .mat file of version 5 or 7.3", path);
+    if (version == 1)
+        SAK_TRY(sak_mat_check(path, err));
     sak_mat *own = NULL;
     SAK_TRY(sak_alloc((void **)&own, 1, sizeof *own, err));
     own->hdf5 = version == 2;
@@ -86,12 +90,49 @@ void sak_mat_close(sak_mat *m)
     sak_free(m);
 }
 
+/* Bytes that matio would keep of an array and all within it, which it read the sizes of; more than the
+ * limit where they are too many or too deep. */
+static int64_t bytes_of(matvar_t *v, int depth)
+{
+    enum { OWN = 256 };
+    int64_t bytes = v->data_size > 0 ? v->data_size : 1, sum = OWN;
+    for (int i = 0; i < v->rank; i++)
+        if (v->dims[i] > SAK_MAT_MAX_BYTES ||
+            __builtin_mul_overflow(bytes, (int64_t)v->dims[i], &bytes) || bytes > SAK_MAT_MAX_BYTES)
+            return INT64_MAX;
+    const bool nested = v->class_type == MAT_C_CELL || v->class_type == MAT_C_STRUCT;
+    if (!nested)
+        return bytes;
+    if (depth == SAK_MAT_MAX_DEPTH)
+        return INT64_MAX;
+    matvar_t *const *child = v->data;
+    const size_t size = (size_t)(v->data_size > 0 ? v->data_size : 1);
+    for (size_t i = 0; child && i < v->nbytes / size; i++) {
+        const int64_t more = child[i] ? bytes_of(child[i], depth + 1) : 0;
+        if (more > SAK_MAT_MAX_BYTES || (sum += more) > SAK_MAT_MAX_BYTES)
+            return INT64_MAX;
+    }
+    return sum + bytes;
+}
+
+/* HDF5 stores nothing for values that were never written, so a small file can hold any dimensions. */
+static bool is_bounded(mat_t *file, const char *name)
+{
+    matvar_t *info = Mat_VarReadInfo(file, name);
+    const bool fits = info && bytes_of(info, 0) <= SAK_MAT_MAX_BYTES;
+    Mat_VarFree(info);
+    return fits;
+}
+
 const sak_mat_value *sak_mat_find(sak_mat *m, const char *name)
 {
     for (int i = 0; i < m->n; i++)
         if (m->read[i]->name && strcmp(m->read[i]->name, name) == 0)
             return borrowed(m->read[i]);
-    matvar_t *v = m->n < VARIABLES ? Mat_VarRead(m->file, name) : NULL;
+    m->refused = m->hdf5 && !is_bounded(m->file, name);
+    if (m->refused || m->n == VARIABLES)
+        return NULL;
+    matvar_t *v = Mat_VarRead(m->file, name);
     if (v)
         m->read[m->n++] = v;
     return borrowed(v);
@@ -165,7 +206,8 @@ sak_status sak_mat_image(const sak_mat *m, const sak_mat_value *value, const cha
     const matvar_t *v = native(value);
     *out = NULL;
     if (!v)
-        return SAK_FAIL(err, SAK_EFORMAT, "%s: there is no %s", m->path, what);
+        return SAK_FAIL(err, SAK_EFORMAT, "%s: there is no %s%s", m->path, what,
+                        m->refused ? ", or it is larger than 128 MiB" : "");
     float probe;
     if (v->rank != 2 || v->isComplex || !v->data || v->dims[0] < 1 || v->dims[1] < 1 ||
         v->nbytes / v->dims[0] / v->dims[1] < (size_t)v->data_size || !number(v, 0, &probe))
