@@ -35,27 +35,61 @@ json=$("$sak" data check set --json --split val -q)
 has "$json" '"layout":"nyud"'
 has "$json" '"problems":0'
 
-# every file that is broken is named, and the rest is still read
-printf 'a\nA\nb\nc\nd\ne\nf\nb\n' >set/gt_sets/train.txt
+# every file that is broken is named, several of one sample too, and the rest is still read
+printf 'a\nA\nb\nc\nd\ne\nf\nghost\nb\n' >set/gt_sets/train.txt
 for id in A c d e f; do
     image set/images/$id.png
     labels set/segmentation/$id.png
     labels set/edge/$id.png
 done
 narrow set/edge/c.png
-rm set/segmentation/d.png
+head -c 60 set/segmentation/a.png >set/segmentation/c.png
+rm set/segmentation/d.png set/edge/d.png
 : >set/images/e.png
+rm set/edge/e.png
 head -c 50 set/images/a.png >set/images/f.png
+narrow set/edge/f.png
+labels set/segmentation/zz.png
+mkdir set/edge/night && labels set/edge/night/y.png
 code=0
 text=$("$sak" data check set -q --split train) || code=$?
 [ "$code" -eq 1 ] || fail "a broken set exits with $code"
-has "$text" "train: 8 samples, 4 read, 4 problems"
+has "$text" "train: 9 samples, 4 read, 11 problems"
+has "$text" "segmentation/c.png: invalid PNG: the file ends too early (truncated)"
 has "$text" "edge/c.png: is 4 x 2, but its image is 2 x 4"
 has "$text" "segmentation/d.png: No such file"
+has "$text" "edge/d.png: No such file"
 has "$text" "images/e.png: the file is empty"
+has "$text" "edge/e.png: No such file"
+has "$text" "edge/f.png: is 4 x 2, but its image is 2 x 4"
+for kind in images segmentation edge; do has "$text" "set/$kind/ghost.png: No such file"; done
+has "$text" "note: semseg: 1 files have no image ('segmentation/zz.png' first)"
+has "$text" "note: edge: 1 files have no image ('edge/night/y.png' first)"
 has "$text" "images/f.png: invalid PNG: the file ends too early (truncated)"
 has "$text" "1 ids are listed twice, 'b' first"
 has "$text" "1 ids differ from another in case alone ('a')"
+
+# kinds of files: too wide, 16 bits, a palette, alpha
+mkdir -p kinds/{images,segmentation,gt_sets}
+for id in wide deep palette alpha; do
+    image kinds/images/$id.png
+    labels kinds/segmentation/$id.png
+    echo $id >>kinds/gt_sets/train.txt
+done
+png kinds/images/wide.png <<<"iVBORw0KGgoAAAANSUhEUgAAw1AAAAACCAAAAADSd078AAAAeElEQVR42u3BMQEAAADCoPVPbQ0PoAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIBfA4axAAHgeAHMAAAAAElFTkSuQmCC"
+png kinds/images/deep.png <<<"iVBORw0KGgoAAAANSUhEUgAAAAQAAAACEAAAAAAKU/78AAAADklEQVR42mNgYIRCGAMAAFYACYgXKDAAAAAASUVORK5CYII="
+png kinds/images/palette.png <<<"iVBORw0KGgoAAAANSUhEUgAAAAQAAAACCAMAAABIdo1RAAAACVBMVEUAAAD/AAAAAP9Kpa2BAAAAD0lEQVR42mNgZGJkYgARAABEAA196cn5AAAAAElFTkSuQmCC"
+png kinds/images/alpha.png <<<"iVBORw0KGgoAAAANSUhEUgAAAAQAAAACCAQAAADVobXoAAAAD0lEQVR42mNoYIdABhgDACfuBDkntnjnAAAAAElFTkSuQmCC"
+text=$("$sak" data check kinds -q) && fail "a picture 50 000 pixels wide is whole"
+has "$text" "train: 4 samples, 3 read, 1 problems"
+has "$text" "images/wide.png: 2 x 50000 pixels, larger than 16384 on a side"
+cp kinds/images/deep.png kinds/segmentation/
+cp kinds/images/alpha.png kinds/segmentation/
+cp kinds/images/palette.png kinds/segmentation/
+text=$("$sak" data check kinds -q) && fail "labels of 16 bits are read"
+has "$text" "segmentation/deep.png: "
+has "$text" "segmentation/alpha.png: "
+grep -q "segmentation/palette.png" <<<"$text" && fail "the indices of a palette are labels: $text"
 
 # pictures without labels, one of them misnamed
 text=$("$sak" data check set/images --json -q) && fail "broken pictures exit with 0"

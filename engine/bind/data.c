@@ -294,6 +294,7 @@ void sak_open_data(lua_State *L)
     static const luaL_Reg dataset[] = {{"info", d_info},
                                        {"inspect", sak_dataset_inspect},
                                        {"oddities", sak_dataset_oddities},
+                                       {"orphans", sak_dataset_orphans},
                                        {"sheet", sak_dataset_sheet},
                                        {"picture", sak_dataset_picture},
                                        {"id", sak_dataset_id},

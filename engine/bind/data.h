@@ -16,6 +16,7 @@ const sak_batch *sak_to_batch(lua_State *L, int i);
 /* Methods of a dataset; see inspect.c. */
 int sak_dataset_inspect(lua_State *L);
 int sak_dataset_oddities(lua_State *L);
+int sak_dataset_orphans(lua_State *L);
 /* dataset:sheet{path =, first =, stride =, rows =, augment = {…}?, seed =} */
 int sak_dataset_sheet(lua_State *L);
 /* dataset:picture(index) -> picture, id; dataset:id(index); see picture.c */

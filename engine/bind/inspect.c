@@ -120,6 +120,34 @@ int sak_dataset_oddities(lua_State *L)
     return 1;
 }
 
+/* dataset:orphans() -> {{task =, count =, first =}, …}: labels without an image */
+int sak_dataset_orphans(lua_State *L)
+{
+    const sak_dataset *d = sak_to_dataset(L, 1);
+    sak_error err;
+    lua_newtable(L);
+    if (!sak_is_folder(d))
+        return 1;
+    sak_orphans *o = lua_newuserdatauv(L, sizeof *o, 0);
+    SAK_CHECK(L, &err, sak_folder_orphans(d, o, &err));
+    const sak_folder *f = d->state;
+    lua_Integer n = 0;
+    for (int k = 0; k < f->layout.n; k++) {
+        if (!o->n[k])
+            continue;
+        lua_createtable(L, 0, 3);
+        lua_pushstring(L, sak_modality_name(f->layout.m[k].flag));
+        lua_setfield(L, -2, "task");
+        lua_pushinteger(L, o->n[k]);
+        lua_setfield(L, -2, "count");
+        lua_pushstring(L, o->first[k]);
+        lua_setfield(L, -2, "first");
+        lua_seti(L, -3, ++n);
+    }
+    lua_pop(L, 1);
+    return 1;
+}
+
 int sak_dataset_sheet(lua_State *L)
 {
     const sak_dataset *d = sak_to_dataset(L, 1);

@@ -66,6 +66,19 @@ typedef struct sak_oddities {
 /* Of a dataset opened as a folder. */
 sak_status sak_folder_oddities(const sak_dataset *d, sak_oddities *out, sak_error *err);
 bool sak_is_folder(const sak_dataset *d);
+
+typedef void sak_folder_problem(void *ctx, int64_t index, const sak_error *err);
+/* Reads a sample's files one by one and reports each that is broken, missing or not of its image's size;
+ * without a readable image only what is missing. */
+void sak_folder_diagnose(const sak_dataset *d, int64_t index, sak_folder_problem *problem, void *ctx);
+
+/* Labels whose image is not there, over all lists: how many files of each modality of the layout, and one
+ * of them, below the root. */
+typedef struct sak_orphans {
+    int64_t n[SAK_MODALITIES];
+    char first[SAK_MODALITIES][SAK_PATH_ROOM]; /* by name */
+} sak_orphans;
+sak_status sak_folder_orphans(const sak_dataset *d, sak_orphans *out, sak_error *err);
 /* The whole id of a sample of a dataset opened as a folder; of bare images the path below the root. */
 const char *sak_folder_id(const sak_dataset *d, int64_t i);
 
@@ -93,6 +106,11 @@ typedef struct sak_folder {
 
 /* Fills id, image and d->count. */
 sak_status sak_folder_list(sak_dataset *d, sak_folder *f, const sak_split *split, sak_error *err);
+/* Every file of a modality below root/dir, in no order; `name` is its path from there. */
+typedef sak_status sak_folder_visit(void *ctx, const char *name, int64_t size, sak_error *err);
+sak_status sak_folder_walk(const sak_folder *f, const sak_modality *m, const char *dir,
+                           sak_folder_visit *visit, void *ctx, sak_error *err);
+bool sak_folder_has_image(const sak_folder *f, const char *id);
 /* Class and part names and counts, from the layout or its files. */
 sak_status sak_folder_names(sak_dataset *d, sak_folder *f, sak_error *err);
 /* Where a sample's file of a modality lies. */

@@ -1,10 +1,12 @@
-/* What is odd about a folder's names, though it can be read. */
+/* What is wrong with a folder's files, and what is odd about their names though they can be read. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "data/folder.h"
+#include "data/image.h"
 
 static int by_id(const void *a, const void *b)
 {
@@ -54,5 +56,77 @@ sak_status sak_folder_oddities(const sak_dataset *d, sak_oddities *out, sak_erro
     for (int64_t i = 0; i < d->count; i++)
         if (is_misnamed(f, i) && out->misnamed++ == 0)
             out->misnamed_image = f->image[i];
+    return SAK_OK;
+}
+
+void sak_folder_diagnose(const sak_dataset *d, int64_t index, sak_folder_problem *problem, void *ctx)
+{
+    const sak_folder *f = d->state;
+    sak_sample s = {0};
+    bool sized = true; /* labels are held against the image's size */
+    for (int k = 0; k < f->layout.n; k++) {
+        const sak_modality *m = &f->layout.m[k];
+        char path[SAK_PATH_ROOM];
+        sak_error err, other;
+        if (!(d->has & m->flag))
+            continue;
+        sak_folder_path(path, f, m, index);
+        if (!sized && sak_file_exists(path))
+            continue;
+        if ((m->read ? m->read : sak_modality_reader(m->flag))(d, m, path, &s, &err) == SAK_OK)
+            continue;
+        problem(ctx, index, &err);
+        int H, W; /* of a picture that is cut off the header still tells */
+        if (m->flag == SAK_HAS_IMAGE)
+            sized = sak_image_size(path, &H, &W, &other) == SAK_OK &&
+                    sak_sample_reserve(&s, d->has, H, W, &other) == SAK_OK;
+    }
+    sak_sample_close(&s);
+}
+
+/* ---- labels without an image ---- */
+
+typedef struct orphan_search {
+    const sak_folder *f;
+    const sak_modality *m;
+    const char *dir;
+    int64_t n;
+    char *first;
+} orphan_search;
+
+static sak_status look_for_image(void *ctx, const char *name, int64_t size, sak_error *err)
+{
+    (void)size, (void)err;
+    orphan_search *o = ctx;
+    char id[SAK_PATH_ROOM], path[SAK_PATH_ROOM];
+    snprintf(id, sizeof id, "%.*s", (int)(strlen(name) - strlen(o->m->suffix)), name);
+    if (sak_folder_has_image(o->f, id))
+        return SAK_OK;
+    snprintf(path, sizeof path, "%s%s%s", o->dir, *o->dir ? "/" : "", name);
+    if (o->n++ == 0 || strcmp(path, o->first) < 0)
+        memcpy(o->first, path, sizeof path);
+    return SAK_OK;
+}
+
+sak_status sak_folder_orphans(const sak_dataset *d, sak_orphans *out, sak_error *err)
+{
+    const sak_folder *f = d->state;
+    memset(out, 0, sizeof *out);
+    for (int k = 0; k < f->layout.n; k++) {
+        const sak_modality *m = &f->layout.m[k];
+        const char *const dirs[] = {m->dir, m->first};
+        if (m->flag == SAK_HAS_IMAGE || !m->suffix || !(d->has & m->flag))
+            continue;
+        orphan_search o = {.f = f, .m = m, .first = out->first[k]};
+        for (int i = 0; i < 2; i++) {
+            char path[SAK_PATH_ROOM];
+            o.dir = dirs[i];
+            if (!o.dir || snprintf(path, sizeof path, "%s/%s", f->root, o.dir) >= SAK_PATH_ROOM ||
+                !sak_dir_exists(path))
+                continue;
+            SAK_TRY(sak_folder_walk(f, m, o.dir, look_for_image, &o, err));
+        }
+        out->n[k] = o.n;
+    }
     return SAK_OK;
 }

@@ -72,6 +72,19 @@ static sak_status out_of_memory(const sak_folder *f, sak_error *err)
     return SAK_FAIL(err, SAK_ENOMEM, "%s: out of memory", f->root);
 }
 
+bool sak_folder_has_image(const sak_folder *f, const char *id)
+{
+    const sak_modality *m = &f->layout.m[0];
+    char path[SAK_PATH_ROOM * 2];
+    for (size_t k = 0; k < (m->suffix ? 1 : PICTURE_SUFFIXES); k++) {
+        snprintf(path, sizeof path, "%s/%s%s%s%s", f->root, m->dir, *m->dir ? "/" : "", id,
+                 m->suffix ? m->suffix : picture_suffixes[k]);
+        if (sak_file_exists(path))
+            return true;
+    }
+    return false;
+}
+
 /* The image of a listed id, with the suffix that it has on the disk; without a file the first. */
 static sak_status find_image(sak_folder *f, int64_t i, sak_error *err)
 {
@@ -139,8 +152,9 @@ typedef struct scan {
     int64_t n, room;
 } scan;
 
-static sak_status keep(scan *s, const char *name, int64_t size, sak_error *err)
+static sak_status keep(void *ctx, const char *name, int64_t size, sak_error *err)
 {
+    scan *s = ctx;
     if (s->n == s->room) {
         found *wider;
         const int64_t room = s->room ? 2 * s->room : 1024;
@@ -166,10 +180,18 @@ static bool is_wanted(const sak_modality *m, const char *name)
     return n > k && strcmp(name + n - k, m->suffix) == 0;
 }
 
-/* `below` is the folder's path from the image folder, "" or ending in a slash. */
-static sak_status scan_folder(scan *s, const char *top, const char *below, int depth,
-                              sak_error *err)
+/* A folder below which files are visited. */
+typedef struct tree {
+    const char *top;
+    const sak_modality *m;
+    sak_folder_visit *visit;
+    void *ctx;
+} tree;
+
+/* `below` is the folder's path from the top, "" or ending in a slash. */
+static sak_status visit_below(const tree *t, const char *below, int depth, sak_error *err)
 {
+    const char *top = t->top;
     char path[SAK_PATH_ROOM * 2], name[SAK_PATH_ROOM];
     snprintf(path, sizeof path, "%s/%s", top, below);
     DIR *dir = opendir(path);
@@ -188,12 +210,20 @@ static sak_status scan_folder(scan *s, const char *top, const char *below, int d
             st =
                 SAK_FAIL(err, SAK_EINVAL, "%s/%s: folders more than %d deep", top, name, DEPTH_MAX);
         else if (S_ISDIR(info.st_mode))
-            st = scan_folder(s, top, strcat(name, "/"), depth + 1, err);
-        else if (S_ISREG(info.st_mode) && is_wanted(&s->f->layout.m[0], e->d_name))
-            st = keep(s, name, info.st_size, err);
+            st = visit_below(t, strcat(name, "/"), depth + 1, err);
+        else if (S_ISREG(info.st_mode) && is_wanted(t->m, e->d_name))
+            st = t->visit(t->ctx, name, info.st_size, err);
     }
     closedir(dir);
     return st;
+}
+
+sak_status sak_folder_walk(const sak_folder *f, const sak_modality *m, const char *dir,
+                           sak_folder_visit *visit, void *ctx, sak_error *err)
+{
+    char top[SAK_PATH_ROOM];
+    snprintf(top, sizeof top, "%s%s%s", f->root, *dir ? "/" : "", dir);
+    return visit_below(&(tree){top, m, visit, ctx}, "", 0, err);
 }
 
 static int by_name(const void *a, const void *b)
@@ -245,7 +275,7 @@ static sak_status scan_images(sak_dataset *d, sak_folder *f, const sak_split *sp
     const char *dir = f->layout.m[0].dir;
     snprintf(top, sizeof top, "%s%s%s", f->root, *dir ? "/" : "", dir);
     scan s = {.f = f};
-    sak_status st = scan_folder(&s, top, "", 0, err);
+    sak_status st = sak_folder_walk(f, &f->layout.m[0], dir, keep, &s, err);
     if (st == SAK_OK && s.n == 0)
         st = SAK_FAIL(err, SAK_ENOENT, "%s: no pictures there (%s)", top,
                       f->layout.m[0].suffix ? f->layout.m[0].suffix : ".png, .jpg, .jpeg");

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/pool.h"
+#include "data/folder.h"
 
 enum { AT_ONCE = 32 }; /* samples' sums in memory */
 
@@ -161,7 +162,10 @@ sak_status sak_inspect(const sak_dataset *d, int64_t from, int64_t to, sak_inspe
                 continue;
             }
             sum->bad++;
-            problem(ctx, from + i, &b->err[i]);
+            if (sak_is_folder(d))
+                sak_folder_diagnose(d, from + i, problem, ctx);
+            else
+                problem(ctx, from + i, &b->err[i]);
         }
     }
     sak_free(b);

@@ -22,7 +22,7 @@ typedef struct sak_inspection {
     int64_t normal_samples;
 } sak_inspection;
 
-/* Called for every sample that cannot be read, in order. */
+/* Called for what cannot be read, in the order of samples: in folders for every file. */
 typedef void sak_inspect_problem(void *ctx, int64_t index, const sak_error *err);
 
 /* Reads samples [from, to) in parallel and adds them up. */

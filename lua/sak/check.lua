@@ -54,7 +54,8 @@ function check.stage(ctx, stage)
   local state = 4 * (4 * all + teachers)
   local activations = made.graph:bytes()
   if stages.labelled(stage) then activations = activations + stages.plan_evaluation(ctx, made.params).graph:bytes() end
-  local images = math.floor(ctx.data.info.count * (ctx.cfg.data.fraction or 1))
+  local data, resolved = dataset.of_stage(ctx, stage)
+  local images = dataset.limit(data, resolved, stage.batch)
   local start = {}
   for i, file in ipairs(made.starts_from or {}) do start[i] = file.text end
   return { name = stage.name, kind = stage.kind, batch = stage.batch, size = stages.size(ctx, stage),
@@ -62,7 +63,7 @@ function check.stage(ctx, stage)
     teachers = teachers, forward = made.graph:flops(false), flops = made.graph:flops(true),
     plain_flops = made.graph:flops(true, true),
     activation_bytes = activations, bytes = activations + state,
-    iterations = stage.iterations or math.ceil(stage.epochs * math.max(images // stage.batch, 1)) }
+    iterations = stage.iterations or math.ceil(stage.epochs * (images // stage.batch)) }
 end
 
 ---@return table[] rows

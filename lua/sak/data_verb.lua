@@ -69,7 +69,7 @@ local function parts_of_script(path, job)
   local last = cfg.stages[#cfg.stages]
   local function add(d, prefix, side, stage)
     if not job.split or job.split == side or job.split == d[side] then
-      parts[#parts + 1] = { name = prefix .. side, size = stage.size or d.size, augment = stage,
+      parts[#parts + 1] = { name = prefix .. side, root = d.root, size = stage.size or d.size, augment = stage,
         open = function(unchecked) return dataset.side(d, side, unchecked) end }
     end
   end
@@ -114,7 +114,8 @@ local function over(list, n)
 end
 
 --- What one list of samples holds, as plain data.
-local function examine(part, job)
+---@param alone boolean  nobody has looked for labels without an image yet
+local function examine(part, job, alone)
   local ok, data = pcall(part.open, true)
   if not ok then
     return { split = part.name, samples = 0, read = 0, problems = host.array { tostring(data) }, notes = host.array {} }
@@ -133,6 +134,9 @@ local function examine(part, job)
   end
   if odd.misnamed then
     note("%d images are named as the other format (%s): they are read as what they are", odd.misnamed.count, odd.misnamed.first)
+  end
+  for _, o in ipairs(alone and data:orphans() or {}) do
+    note("%s: %d files have no image ('%s' first)", o.task, o.count, o.first)
   end
   if sums.read > 0 then
     local pixels, has = sums.pixels, info.has
@@ -223,8 +227,10 @@ end
 local function check(path, job)
   local parts, layout = parts_of(path, job)
   local rows, bad = {}, 0
+  local seen = {}
   for i, part in ipairs(parts) do
-    rows[i] = examine(part, job)
+    rows[i] = examine(part, job, not seen[part.root or ""])
+    seen[part.root or ""] = true
     bad = bad + #rows[i].problems
     if not job.json then print_row(rows[i]) end
   end

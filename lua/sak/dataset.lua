@@ -97,6 +97,19 @@ function dataset.augment_options(stage, size, depth_max)
     photometric = a.photometric or false, views = a.views or 0, depth_max = depth_max }
 end
 
+--- Training images that a stage sees: a share of all, at least one batch.
+function dataset.limit(data, d, batch)
+  return math.max(batch, math.floor(data.info.count * (d.fraction or 1) + 0.5))
+end
+
+--- Data that a stage is trained on: its own, or the experiment's.
+---@param ctx table
+---@return table data, table resolved
+function dataset.of_stage(ctx, stage)
+  if stage.data then return dataset.open(stage.data), stage.data end
+  return ctx.data, ctx.cfg.data
+end
+
 --- Loader of training images.
 ---@param d table resolved data
 ---@param stage table resolved stage
@@ -106,7 +119,7 @@ function dataset.train_loader(data, d, stage, fields, seed, more)
   local o = dataset.augment_options(stage, a.size or stage.size or data.size, d.depth_max)
   o.fields, o.batch, o.seed, o.shuffle, o.threads, o.cache_bytes = fields, stage.batch, seed, true, 1, 2 ^ 31
   o.skip_bad = d.on_bad == "skip"
-  o.limit = math.max(stage.batch, math.floor(data.info.count * (d.fraction or 1) + 0.5))
+  o.limit = dataset.limit(data, d, stage.batch)
   for k, v in pairs(more or {}) do o[k] = v end
   return core.loader(data.train, o)
 end

@@ -306,8 +306,7 @@ function stages.run(ctx, stage)
   end
   made.finish()
   if options.start and not ctx.resume then options.start() end
-  local data, spec = ctx.data, cfg.data
-  if stage.data then data, spec = dataset.open(stage.data), stage.data end
+  local data, spec = dataset.of_stage(ctx, stage)
   local more = made.more or {}
   more.threads = ctx.loader_threads
   more.digests = made.cached ~= nil
