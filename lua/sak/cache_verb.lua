@@ -104,8 +104,7 @@ local function recompute(ctx, stage, limit)
   graph.g:plan()
   graph.g:allocate()
   source:open()
-  local data, d = ctx.data, cfg.data
-  if stage.data then data, d = dataset.open(stage.data), stage.data end
+  local data, d = dataset.of_stage(ctx, stage)
   local loader <close> = dataset.train_loader(data, d, stage, { "image" }, cfg.seed, { digests = true })
   for _ = 1, math.ceil(limit / stage.batch) do
     loader:next(graph.g)
