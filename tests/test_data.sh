@@ -133,6 +133,20 @@ grep -qE "images/(e.png: the file is empty|f.png: invalid PNG)" err.txt || fail 
 grep -q "2 images could not be read and were skipped" err.txt || fail "$(cat err.txt)"
 has "$("$sak" sql --db bad.db --csv "select value from finals where metric = 'distill/loader_bad'")" "2"
 
+# a stage's epochs are of its own data
+cat >epochs.lua <<'S'
+local sak = require "sak"
+return sak.experiment "epochs" {
+  data = sak.data.rooms { train = 40, val = 4, size = { 16, 16 } },
+  teachers = { sak.teacher "t" { weights = "random", width = 32, depth = 4, heads = 2, patch = 8 } },
+  student = sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8, depth = 4 } },
+  stages = { sak.distill { epochs = 3, batch = 2, data = sak.data.images { root = "kinds/segmentation", size = { 16, 16 } } } },
+}
+S
+has "$("$sak" check epochs.lua -q)" "6 iterations of 2 images"
+has "$("$sak" check epochs.lua -q --set stages[1].data.fraction=0.5)" "3 iterations of 2 images"
+has "$("$sak" check epochs.lua -q --set '~stages[1].data')" "60 iterations of 2 images"
+
 code=0
 "$sak" data look set 2>err.txt || code=$?
 [ "$code" -eq 2 ] || fail "an unknown command exits with $code"

@@ -57,17 +57,26 @@ void sak_sheet_text(sak_sheet *s, int x, int y, int max_w, const char *text, uin
     }
 }
 
+/* The other side of a picture, one side of which fills `room` pixels. */
+static int fitted(int room, int other, int own)
+{
+    const int64_t n = ((int64_t)room * other + own / 2) / own;
+    return n < 1 ? 1 : (int)n;
+}
+
 void sak_sheet_tile(sak_sheet *s, int row, int col, const uint8_t *rgb, int H, int W,
                     const char *caption)
 {
-    const int x0 = col * (s->tile_w + GAP), y0 = row * (s->tile_h + TEXT_H + GAP);
+    const bool flat = (int64_t)H * s->tile_w < (int64_t)W * s->tile_h; /* flatter than the tile */
+    const int h = flat ? fitted(s->tile_w, H, W) : s->tile_h, w = flat ? s->tile_w : fitted(s->tile_h, W, H);
+    const int left = col * (s->tile_w + GAP), top = row * (s->tile_h + TEXT_H + GAP);
+    const int x0 = left + (s->tile_w - w) / 2, y0 = top + TEXT_H + (s->tile_h - h) / 2;
     if (caption)
-        sak_sheet_text(s, x0 + 1, y0 + 1, s->tile_w - 1, caption, 0xE0E0E0);
-    for (int y = 0; y < s->tile_h; y++)
-        for (int x = 0; x < s->tile_w; x++) {
-            const size_t from = (size_t)(y * (int64_t)H / s->tile_h) * (size_t)W +
-                                (size_t)(x * (int64_t)W / s->tile_w);
-            const size_t to = (size_t)(y0 + TEXT_H + y) * (size_t)s->W + (size_t)(x0 + x);
+        sak_sheet_text(s, left + 1, top + 1, s->tile_w - 1, caption, 0xE0E0E0);
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            const size_t from = (size_t)(y * (int64_t)H / h) * (size_t)W + (size_t)(x * (int64_t)W / w);
+            const size_t to = (size_t)(y0 + y) * (size_t)s->W + (size_t)(x0 + x);
             memcpy(s->rgb + 3 * to, rgb + 3 * from, 3);
         }
 }

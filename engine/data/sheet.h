@@ -17,7 +17,8 @@ typedef struct sak_sheet {
 /* rows x cols tiles of tile_h x tile_w pixels, each below one line of text. */
 sak_status sak_sheet_open(sak_sheet *s, int rows, int cols, int tile_h, int tile_w, sak_error *err);
 void sak_sheet_close(sak_sheet *s);
-/* Draws an H x W picture, resampled to the tile (nearest), with a caption cut to its width. */
+/* Draws an H x W picture in the middle of the tile, as large as it fits in its own proportions (nearest),
+ * with a caption cut to the tile's width. */
 void sak_sheet_tile(sak_sheet *s, int row, int col, const uint8_t *rgb, int H, int W,
                     const char *caption);
 /* ASCII in a 5x7 font (6x8 cell), clipped to the canvas and to max_w pixels; others become '?'. */
