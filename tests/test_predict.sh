@@ -42,6 +42,8 @@ base64 -d >own/images/tiny.png <<<"iVBORw0KGgoAAAANSUhEUgAAAAQAAAACCAIAAADwyuo0A
 "$sak" predict 1 own/images -q --save said --json >said.json
 has said.json '"problems":[]'
 has said.json '"height":2,"id":"tiny"'
+[ "$(grep -o '"id":"[^"]*"' said.json | tr '\n' ' ')" = "$(grep -o '"id":"[^"]*"' said.json | LC_ALL=C sort | tr '\n' ' ')" ] ||
+    fail "a folder's images are not in order: $(cat said.json)"
 [ -s said/segmentation/deep/rooms-0-1000000.png ] || fail "$(find said)"
 (cd own/images && find . -name '*.png' | sed 's|^./||; s|\.png$||') >ids
 mv said/segmentation said/depth said/normals said/edge said/sal said/human_parts own/

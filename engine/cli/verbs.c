@@ -188,7 +188,8 @@ const sak_verb sak_verbs[] = {
     {"data", "check|show DIR|SCRIPT", 2, 2, "split limit out augment set db threads json quiet", false,
      "is a data set whole, and does it look right?",
      "check reads every sample: counts, sizes, class histograms, value ranges, and every file that is\n"
-     "missing, broken, or not of its image's size.  show draws samples, one row each.\n"
+     "missing, broken, or not of its image's size; labels whose image is not there are counted.  show\n"
+     "draws samples, one row each.\n"
      "\n"
      "  sak data check ../shared/data/nyud-160\n"
      "  sak data check experiments/nyud_two_teachers.lua --json\n"

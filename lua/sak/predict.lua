@@ -33,9 +33,11 @@ local function collect(args)
     if what == "folder" then
       local ok, folder = pcall(core.folder, { root = path, layout = "images", unchecked = true })
       if ok then
-        for k = 0, folder:info().count - 1 do
-          local name = folder:id(k)
-          add(path:gsub("/+$", "") .. "/" .. name, predictions.stem(name), function() return (folder:picture(k)) end)
+        local names = {} -- a folder's samples are in random order
+        for k = 0, folder:info().count - 1 do names[k + 1] = { folder:id(k), k } end
+        table.sort(names, function(a, b) return a[1] < b[1] end)
+        for _, n in ipairs(names) do
+          add(path:gsub("/+$", "") .. "/" .. n[1], predictions.stem(n[1]), function() return (folder:picture(n[2])) end)
         end
       else
         problems[#problems + 1] = tostring(folder)
