@@ -1,4 +1,4 @@
-/* Matrix tiles of every vector level against plain C, on all tail lengths.  Bound, for float32 and for
+/* Matrix tiles of every vector level against plain C, on all tail lengths.  Worst-case bound, for float32 and for
  * bfloat16 operands alike: with u = 2^-24 half an ulp of 1, |error| <= (k + 2) u sum |a b|, the bound of
  * any order of k fused or rounded sums, and of alpha and the addend; plain C has the same bound, so both
  * are within twice that.  (The kernels of simd.h have the same bits at every level: test_simd.c.) */
@@ -93,10 +93,47 @@ static void tiles_of_every_level_stay_within_the_bound_on_all_tails(void **state
         skip(); /* no tiles for this CPU: BLIS multiplies */
 }
 
+/* Sums of k positive products.  Where a chain of c is added one to the other, every sum on the way is
+ * rounded, off by u / sqrt(3) of itself, independently: c u / (3 sqrt(k)) of the result in all, and adding
+ * up the k / c chains costs sqrt(k / c) u / 3 more.  One chain over the kernel's slice of 384 exceeds
+ * that for c = 128: 3.0e-7 where 1.6e-7 is allowed. */
+static void sums_are_as_exact_as_chains_of_128(void **state)
+{
+    (void)state;
+    enum { M = 28, N = 64, CHAIN = 128 };
+    static const int ks[] = {384, 768, 1152};
+    static sak_real x[M * 1152], y[N * 1152], z[M * N];
+    sak_rng rng = sak_rng_open(5, SAK_RNG_TEST, 0, 0);
+    for (int i = 0; i < M * 1152; i++)
+        x[i] = (sak_real)sak_rng_range(&rng, 0, 1);
+    for (int i = 0; i < N * 1152; i++)
+        y[i] = (sak_real)sak_rng_range(&rng, 0, 1);
+    for (int isa = 0; isa <= (int)sak_cpu_isa(); isa++) {
+        const sak_gemm_tiles *t = sak_gemm_tiles_of((sak_isa)isa);
+        for (int q = 0; t && q < 3; q++) {
+            const int k = ks[q];
+            t->product(&(sak_product){M, N, k, {x, k, 1}, {y, 1, k}, 1, NULL, 0, z, N}, false);
+            double squares = 0;
+            for (int i = 0; i < M * N; i++) {
+                double sum = 0;
+                for (int e = 0; e < k; e++)
+                    sum += (double)x[i / N * k + e] * (double)y[i % N * k + e];
+                squares += ((double)z[i] / sum - 1) * ((double)z[i] / sum - 1);
+            }
+            const double rms = sqrt(squares / (M * N));
+            const double bound = ldexp(1, -24) * (CHAIN / (3 * sqrt(k)) + sqrt((double)k / CHAIN) / 3);
+            if (!(rms <= bound))
+                fail_msg("%s: sums of %d are off by %.3g, not at most %.3g", sak_isa_name((sak_isa)isa),
+                         k, rms, bound);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiles_of_every_level_stay_within_the_bound_on_all_tails),
+        cmocka_unit_test(sums_are_as_exact_as_chains_of_128),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #define DEPTH 384       /* of k at a time: a (DEPTH, 2 vectors) panel of B stays near the core */
+#define CHAIN 128       /* of k are added one to the other: rounding grows with the length of a chain */
 #define ROWS SAK_GEMM_ROWS /* of A at a time: (ROWS, DEPTH) packed fits half of an L2 cache */
 #define PACKED_COLS 128 /* of B at a time, where the caller has not packed it */
 
@@ -25,6 +26,7 @@ _Static_assert(ROWS % 42 == 0 && ROWS / 14 * 16 <= ROWS / 6 * 8, "whole tiles th
 #define STORE _mm256_storeu_pd
 #define SET1 _mm256_set1_pd
 #define MUL _mm256_mul_pd
+#define SUM _mm256_add_pd
 #define FMA _mm256_fmadd_pd
 #define LOAD_SOME(p, m) _mm256_maskload_pd((p), (m))
 #define STORE_SOME(p, m, v) _mm256_maskstore_pd((p), (m), (v))
@@ -37,6 +39,7 @@ _Static_assert(ROWS % 42 == 0 && ROWS / 14 * 16 <= ROWS / 6 * 8, "whole tiles th
 #define STORE _mm256_storeu_ps
 #define SET1 _mm256_set1_ps
 #define MUL _mm256_mul_ps
+#define SUM _mm256_add_ps
 #define FMA _mm256_fmadd_ps
 #define LOAD_SOME(p, m) _mm256_maskload_ps((p), (m))
 #define STORE_SOME(p, m, v) _mm256_maskstore_ps((p), (m), (v))
@@ -87,6 +90,8 @@ TARGET static inline void transpose_square(const float *from, int64_t step, int6
 }
 #endif
 
+#define LINE (64 / (int64_t)sizeof(sak_real)) /* elements of a cache line */
+
 /* to[p * ld + i] = from[i * si + p * sp] for i < w, p < k; anything for w <= i < ld.  ld is w
  * rounded up to a multiple of SQUARE, or more. */
 TARGET static void pack_reals(int64_t w, int64_t k, const sak_real *from, int64_t si, int64_t sp,
@@ -94,8 +99,12 @@ TARGET static void pack_reals(int64_t w, int64_t k, const sak_real *from, int64_
 {
     int64_t p = 0;
     for (; si != 1 && sp == 1 && p + SQUARE <= k; p += SQUARE)
-        for (int64_t i = 0; i < w; i += SQUARE)
+        for (int64_t i = 0; i < w; i += SQUARE) {
+            /* The next w rows, to L2: rows some 3 KiB apart share the few places of an L1 line. */
+            for (int64_t r = 0; r < SQUARE && p % LINE == 0; r++)
+                __builtin_prefetch(from + (i + r + w) * si + p, 0, 2);
             transpose_square(from + i * si + p, si, w - i, to + p * ld + i, ld);
+        }
     const int64_t whole = w / WIDTH * WIDTH;
     const MASK rest = MASK_OF(w - whole);
     for (; si == 1 && p < k; p++) {
@@ -151,6 +160,7 @@ static const sak_gemm_tiles kernel_avx2 = {2 * WIDTH, false, product_avx2, packe
 #undef STORE
 #undef SET1
 #undef MUL
+#undef SUM
 #undef FMA
 #undef LOAD_SOME
 #undef STORE_SOME
@@ -168,6 +178,7 @@ static const sak_gemm_tiles kernel_avx2 = {2 * WIDTH, false, product_avx2, packe
 #define STORE _mm512_storeu_pd
 #define SET1 _mm512_set1_pd
 #define MUL _mm512_mul_pd
+#define SUM _mm512_add_pd
 #define FMA _mm512_fmadd_pd
 #define LOAD_SOME(p, m) _mm512_maskz_loadu_pd((m), (p))
 #define STORE_SOME(p, m, v) _mm512_mask_storeu_pd((p), (m), (v))
@@ -179,6 +190,7 @@ static const sak_gemm_tiles kernel_avx2 = {2 * WIDTH, false, product_avx2, packe
 #define STORE _mm512_storeu_ps
 #define SET1 _mm512_set1_ps
 #define MUL _mm512_mul_ps
+#define SUM _mm512_add_ps
 #define FMA _mm512_fmadd_ps
 #define LOAD_SOME(p, m) _mm512_maskz_loadu_ps((m), (p))
 #define STORE_SOME(p, m, v) _mm512_mask_storeu_ps((p), (m), (v))
