@@ -128,6 +128,39 @@ static const sak_migration *one_more(const char *name, const char *sql)
     return steps;
 }
 
+static void a_database_of_every_earlier_version_opens_with_what_it_held(void **state)
+{
+    const place *p = *state;
+    for (int version = 1; version < sak_migrations_n; version++) {
+        char path[160];
+        sqlite3 *db = NULL;
+        snprintf(path, sizeof path, "%s/v%d.db", p->folder, version);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        OK(sak_db_migrate(db, path, sak_migrations, version, err));
+        OK(sak_db_exec(db, "INSERT INTO experiment VALUES (1, 'e', 1);"
+                           "INSERT INTO metric_key VALUES (1, 'val/depth/RMSE', 'min', 'm', 'depth');"
+                           "INSERT INTO run(id, uid, experiment_id, name, kind, seed, state, started_us,"
+                           " finished_us, group_sha256, compare_sha256) VALUES"
+                           " (1, 'one', 1, 'e', 'single_task', 0, 'done', 1, 2, 'a', 'c'),"
+                           " (2, 'two', 1, 'e', 'sak', 0, 'done', 1, 2, 'b', 'c');"
+                           "INSERT INTO metric_point VALUES (1, 1, 0, 1, 0, 2), (2, 1, 0, 1, 0, 1);"
+                           "INSERT INTO metric_last SELECT run_id, 1, 0, 1, 0, value, value, 0, value, 0,"
+                           " value, 1, 0 FROM metric_point",
+                       err));
+        sqlite3_close(db);
+        sak_store *s = NULL;
+        OK(sak_store_open(path, SAK_STORE_READ, &s, err));
+        expect_number(s, "PRAGMA user_version", sak_migrations_n);
+        expect_number(s, "SELECT delta_m FROM delta_m", 50);
+        expect_number(s, "SELECT count(*) FROM sqlite_schema WHERE type = 'index'"
+                         " AND name IN ('run_baseline', 'metric_key_task')", 2);
+        OK(sak_store_audit(s, false, stderr, err));
+        sak_store_close(s);
+        snprintf(path, sizeof path, "%s/v%d.db.v%d.bak", p->folder, version, version);
+        assert_int_equal(access(path, F_OK), 0);
+    }
+}
+
 static void an_older_database_migrates_after_a_backup(void **state)
 {
     const place *p = *state;
@@ -1094,6 +1127,7 @@ int main(void)
         T(a_missing_database_is_made_by_writers_only),
         T(foreign_newer_and_damaged_files_are_refused_unchanged),
         T(network_file_systems_are_known_by_their_type),
+        T(a_database_of_every_earlier_version_opens_with_what_it_held),
         T(an_older_database_migrates_after_a_backup),
         T(many_processes_may_create_one_database),
         T(a_backup_is_complete_and_never_overwrites),

@@ -52,7 +52,8 @@ typedef struct sak_migration {
 /* Step i leads from version i to i + 1. */
 extern const sak_migration sak_migrations[];
 extern const int sak_migrations_n;
-extern const char sak_schema_sql[], sak_schema_sweeps_sql[], sak_schema_frozen_sql[];
+extern const char sak_schema_sql[], sak_schema_sweeps_sql[], sak_schema_frozen_sql[],
+    sak_schema_baselines_sql[];
 extern const char sak_views_sql[];
 sak_status sak_schema_fill_quantiles(sqlite3 *db, sak_error *err);
 sak_status sak_db_recreate_views(sqlite3 *db, sak_error *err);

@@ -9,6 +9,7 @@ const sak_migration sak_migrations[] = {
     {"tables", sak_schema_sql, sak_schema_fill_quantiles},
     {"sweeps", sak_schema_sweeps_sql, NULL},
     {"frozen runs", sak_schema_frozen_sql, NULL},
+    {"baselines", sak_schema_baselines_sql, NULL},
 };
 const int sak_migrations_n = sizeof sak_migrations / sizeof *sak_migrations;
 

@@ -137,6 +137,12 @@ const char sak_schema_sweeps_sql[] =
 const char sak_schema_frozen_sql[] =
     "ALTER TABLE run ADD COLUMN frozen_sha256 TEXT REFERENCES blob(sha256);";
 
+/* Version 4: what delta_m looks up once there are thousands of runs. */
+const char sak_schema_baselines_sql[] =
+    "CREATE INDEX run_baseline ON run(compare_sha256, group_sha256, seed, id)"
+    " WHERE kind = 'single_task' AND state = 'done' AND compare_sha256 IS NOT NULL;"
+    "CREATE INDEX metric_key_task ON metric_key(id) WHERE task IS NOT NULL;";
+
 sak_status sak_schema_fill_quantiles(sqlite3 *db, sak_error *err)
 {
     sqlite3_stmt *st = NULL;

@@ -74,19 +74,20 @@ const char sak_views_sql[] =
     " JOIN metric_last l ON l.key_id = n.id JOIN run r ON r.id = l.run_id;"
 
     /* Per task: a run's final value against the mean of the single-task runs of the same
-     * configuration (kind 'single_task', equal compare_sha256, state done, one per seed). */
+     * configuration (kind 'single_task', equal compare_sha256, state done, one per seed).  CROSS JOIN
+     * keeps SQLite's order of joins: from each run straight to its few task metrics. */
     "CREATE VIEW delta_m_tasks AS"
     " SELECT r.id AS run, k.task, k.name AS metric, k.goal, l.value,"
     "  b.mean AS baseline, b.n AS baseline_n,"
     "  CASE k.goal WHEN 'min' THEN -100.0 ELSE 100.0 END * (l.value - b.mean) / b.mean AS delta"
-    " FROM run r JOIN metric_last l ON l.run_id = r.id"
-    " JOIN metric_key k ON k.id = l.key_id AND k.task IS NOT NULL"
+    " FROM run r CROSS JOIN metric_key k ON k.task IS NOT NULL"
+    " CROSS JOIN metric_last l ON l.run_id = r.id AND l.key_id = k.id"
     " LEFT JOIN (SELECT s.compare_sha256, bl.key_id, avg(bl.value) AS mean, count(bl.value) AS n"
     "   FROM (SELECT max(id) AS id, compare_sha256 FROM run WHERE kind = 'single_task'"
     "     AND state = 'done' AND compare_sha256 IS NOT NULL"
     "     GROUP BY compare_sha256, group_sha256, seed) s"
-    "   JOIN metric_last bl ON bl.run_id = s.id"
-    "   JOIN metric_key bk ON bk.id = bl.key_id AND bk.task IS NOT NULL"
+    "   CROSS JOIN metric_key bk ON bk.task IS NOT NULL"
+    "   CROSS JOIN metric_last bl ON bl.run_id = s.id AND bl.key_id = bk.id"
     "   GROUP BY s.compare_sha256, bl.key_id) b"
     "  ON b.compare_sha256 = r.compare_sha256 AND b.key_id = l.key_id"
     " WHERE r.kind <> 'single_task' AND r.compare_sha256 IS NOT NULL;"
