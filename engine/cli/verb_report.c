@@ -9,17 +9,24 @@
 #include "cli/compare.h"
 #include "cli/db.h"
 #include "cli/verbs.h"
+#include "results/curves.h"
 
-enum { SHEETS_MAX = 12, SHEET_BYTES_MAX = 4 << 20 };
+/* Of more arms (and cells) than ARMS_DRAWN the best are drawn; the table has all. */
+enum { ARMS_DRAWN = 16, CURVE_POINTS = 200, SHEETS_MAX = 12, SHEET_BYTES_MAX = 4 << 20 };
 
-/* A part of the page's data: one query over the chosen runs whose single value is JSON. */
+/* A part of the page's data: one query whose single value is JSON, over the runs that are drawn or
+ * all that were chosen. */
 typedef struct part {
     const char *key, *sql;
+    bool all;
 } part;
 
 /* Five digits are more than a screen shows. */
 #define SHORT(x) "CAST(printf('%.5g', " x ") AS REAL)"
-#define POINTS "200" /* a curve's points: means over that many equal parts of its steps */
+
+#define ARMS                                                                                       \
+    SAK_CHOSEN_CTE "SELECT json_group_array(json_array(arm, cell)) FROM (SELECT arm, cell FROM chosen" \
+                   " GROUP BY cell_place, place ORDER BY cell_place, place)"
 
 static const part parts[] = {
     {"sweep",
@@ -27,30 +34,10 @@ static const part parts[] = {
      "SELECT json_object('name', s.name, 'script', s.script_path, 'state', s.state, 'total', s.total,"
      " 'question', json_extract(s.spec_json, '$.question'), 'objective', s.objective,"
      " 'failed', (SELECT count(*) FROM run WHERE sweep_id = s.id AND state = 'failed'))"
-     " FROM chosen c JOIN run r ON r.id = c.run JOIN sweep s ON s.id = r.sweep_id LIMIT 1"},
-    {"arms",
-     SAK_CHOSEN_CTE
-     "SELECT json_group_array(json_object('arm', arm, 'cell', cell, 'runs', n, 'reference', reference))"
-     " FROM (SELECT arm, cell, count(*) AS n, max(reference) AS reference FROM chosen"
-     "  GROUP BY cell_place, place ORDER BY cell_place, place)"},
-    /* [metric, goal, unit, arm, cell, [[step, mean over seeds, smallest, largest], …]] */
-    {"curves",
-     SAK_CHOSEN_CTE
-     ", part AS (SELECT p.key_id, c.cell_place, c.place, c.cell, c.arm, p.run_id,"
-     "  p.step * " POINTS " / (l.step + 1) AS at, avg(p.step) AS step, avg(p.value) AS value"
-     " FROM chosen c JOIN metric_last l ON l.run_id = c.run AND l.n > 1"
-     " JOIN metric_point p ON p.run_id = c.run AND p.key_id = l.key_id"
-     " WHERE p.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.run_id = p.run_id"
-     "  AND a.n > p.attempt AND a.resumed_step < p.step)"
-     " GROUP BY p.key_id, c.cell_place, c.place, p.run_id, at)"
-     ", seeds AS (SELECT key_id, cell_place, place, cell, arm, at, avg(step) AS step,"
-     "  avg(value) AS mean, min(value) AS lo, max(value) AS hi FROM part"
-     "  GROUP BY key_id, cell_place, place, at ORDER BY key_id, cell_place, place, at)"
-     "SELECT json_group_array(json_array(name, goal, unit, arm, cell, json(points))) FROM ("
-     " SELECT k.name, k.goal, k.unit, s.arm, s.cell, json_group_array(json_array(" SHORT("step")
-     ", " SHORT("mean") ", " SHORT("lo") ", " SHORT("hi") ")) AS points"
-     " FROM seeds s JOIN metric_key k ON k.id = s.key_id"
-     " GROUP BY s.key_id, s.cell_place, s.place ORDER BY k.name, s.cell_place, s.place)"},
+     " FROM chosen c JOIN run r ON r.id = c.run JOIN sweep s ON s.id = r.sweep_id LIMIT 1", true},
+    /* [[arm, cell], …] */
+    {"arms", ARMS, false},
+    {"all_arms", ARMS, true},
     /* [arm, cell, task, level, expert, mean weight over seeds] */
     {"routing",
      SAK_CHOSEN_CTE
@@ -58,7 +45,7 @@ static const part parts[] = {
      " SELECT c.arm, c.cell, g.task, g.level, g.expert, " SHORT("avg(g.weight)") " AS weight"
      " FROM chosen c JOIN routing g ON g.run = c.run"
      " GROUP BY c.cell_place, c.place, g.task, g.level, g.expert"
-     " ORDER BY c.cell_place, c.place, g.task, g.level, g.expert <> 'stem', g.expert)"},
+     " ORDER BY c.cell_place, c.place, g.task, g.level, g.expert <> 'stem', g.expert)", false},
     /* [path, [value of each arm]]: settings that are not the same in all arms */
     {"diff",
      SAK_CHOSEN_CTE
@@ -71,7 +58,7 @@ static const part parts[] = {
      "SELECT json_group_array(json_array(path, json(v))) FROM ("
      " SELECT path, json_group_array(value) AS v FROM"
      "  (SELECT * FROM setting ORDER BY path, cell_place, place) GROUP BY path"
-     " HAVING count(DISTINCT coalesce(value, char(0))) > 1 ORDER BY path)"},
+     " HAVING count(DISTINCT coalesce(value, char(0))) > 1 ORDER BY path)", false},
     {"runs",
      SAK_CHOSEN_CTE
      "SELECT json_group_array(json_object('run', v.run, 'uid', v.uid, 'arm', c.arm, 'cell', c.cell,"
@@ -79,11 +66,11 @@ static const part parts[] = {
      " 'threads', v.threads, 'cpu', v.cpu, 'isa', v.isa, 'blis', v.blis_kernel, 'version',"
      " v.sak_version, 'commit', v.git_commit, 'dirty', v.git_dirty, 'data', v.data_id, 'script',"
      " v.script_path, 'config', substr(v.config_sha256, 1, 12), 'attempts', r.attempts))"
-     " FROM chosen c JOIN runs v ON v.run = c.run JOIN run r ON r.id = c.run"},
+     " FROM chosen c JOIN runs v ON v.run = c.run JOIN run r ON r.id = c.run", true},
     {"events",
      SAK_CHOSEN_CTE
      "SELECT json_group_array(json_array(run_id, level, kind, step, text)) FROM (SELECT e.* FROM"
-     " chosen c JOIN event e ON e.run_id = c.run WHERE e.level <> 'info' ORDER BY e.id LIMIT 200)"},
+     " chosen c JOIN event e ON e.run_id = c.run WHERE e.level <> 'info' ORDER BY e.id LIMIT 200)", true},
 };
 
 /* JSON inside a <script>: no text of it may end the element. */
@@ -109,6 +96,41 @@ static sak_status put_part(sak_store *s, const sak_chosen *chosen, const part *p
     }
     sak_rows_close(rows);
     return st;
+}
+
+/* --- curves ----------------------------------------------------------------------------------- */
+
+static void put_json_text(const char *s, FILE *f)
+{
+    json_t *value = s ? json_string(s) : json_null();
+    char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    put_json(text ? text : "null", f);
+    free(text);
+    json_decref(value);
+}
+
+/* [metric, goal, unit, arm, cell, [[step, mean over seeds, smallest, largest], …]]; five digits are
+ * more than a screen shows. */
+static sak_status put_curves(sak_store *s, const sak_chosen *drawn, FILE *f, sak_error *err)
+{
+    sak_curves curves;
+    SAK_TRY(sak_curves_read(s, drawn, CURVE_POINTS, &curves, err));
+    fputs(",\n\"curves\": [", f);
+    for (const sak_curve *c = curves.list; c < curves.list + curves.n; c++) {
+        const char *const texts[] = {c->metric, c->goal, c->unit, c->arm, c->cell};
+        fputs(c == curves.list ? "[" : ",\n[", f);
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            put_json_text(texts[i], f);
+            fputc(',', f);
+        }
+        for (int i = 0; i < c->n; i++)
+            fprintf(f, "%c[%.5g,%.5g,%.5g,%.5g]", i ? ',' : '[', c->points[i].step, c->points[i].mean,
+                    c->points[i].lo, c->points[i].hi);
+        fputs("]]", f);
+    }
+    fputc(']', f);
+    sak_curves_close(&curves);
+    return SAK_OK;
 }
 
 /* --- pictures --------------------------------------------------------------------------------- */
@@ -183,19 +205,23 @@ static sak_status put_comparison(sak_store *s, const sak_chosen *chosen, const s
 static sak_status put_data(sak_store *s, const sak_chosen *chosen, const sak_compare_spec *spec, FILE *f,
                            sak_error *err)
 {
+    sak_chosen drawn;
     fputs("{\"title\": ", f);
-    json_t *title = json_string(chosen->sweep ? chosen->sweep : spec->what[0]);
-    char *text = title ? json_dumps(title, JSON_ENCODE_ANY) : NULL;
-    put_json(text ? text : "\"\"", f);
-    free(text);
-    json_decref(title);
+    put_json_text(chosen->sweep ? chosen->sweep : spec->what[0], f);
     fputs(",\n\"version\": \"" SAK_VERSION "\"", f);
     sak_status st = put_comparison(s, chosen, spec, f, err);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && st == SAK_OK; i++)
-        st = put_part(s, chosen, &parts[i], f, err);
     if (st == SAK_OK)
-        st = put_sheets(s, chosen, f, err);
+        st = sak_choose_best(s, chosen, ARMS_DRAWN, &drawn, err);
+    if (st != SAK_OK)
+        return st;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && st == SAK_OK; i++)
+        st = put_part(s, parts[i].all ? chosen : &drawn, &parts[i], f, err);
+    if (st == SAK_OK)
+        st = put_curves(s, &drawn, f, err);
+    if (st == SAK_OK)
+        st = put_sheets(s, &drawn, f, err);
     fputs("}\n", f);
+    sak_chosen_close(&drawn);
     return st;
 }
 

@@ -82,11 +82,24 @@ static sak_status named_runs(sak_store *s, const sak_compare_spec *spec, char **
     return st;
 }
 
-static sak_status fetch(sak_store *s, const char *sql, sak_value what, sak_chosen *out, sak_error *err)
+/* ?1: as sak_chosen.json, ?2: how many arms and cells stay. */
+static const char of_best[] = SAK_CHOSEN_CTE
+    ", aim AS (SELECT s.objective, s.goal, k.id AS key FROM sweep s LEFT JOIN metric_key k"
+    "  ON k.name = s.objective WHERE s.id = (SELECT r.sweep_id FROM chosen c JOIN run r ON r.id = c.run LIMIT 1))"
+    ", scored AS (SELECT c.cell_place, c.place, iif(m.goal = 'min', -1, 1) *"
+    "  iif(m.objective = 'val/delta_m', (SELECT delta_m FROM delta_m d WHERE d.run = c.run), l.value) AS score"
+    "  FROM chosen c LEFT JOIN aim m LEFT JOIN metric_last l ON l.run_id = c.run AND l.key_id = m.key)"
+    ", best AS (SELECT cell_place, place, avg(score) AS score, row_number() OVER (ORDER BY cell_place, place) = 1"
+    "  AS first FROM scored GROUP BY cell_place, place ORDER BY first DESC, score IS NULL, score DESC, cell_place,"
+    "  place LIMIT ?2) "
+    AS_JSON("SELECT c.* FROM chosen c JOIN best b USING (cell_place, place)");
+
+static sak_status fetch(sak_store *s, const char *sql, const sak_value *params, int n, sak_chosen *out,
+                        sak_error *err)
 {
     sak_rows *rows = NULL;
     bool more = false;
-    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = &what, .n_params = 1}, &rows, err));
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = params, .n_params = n}, &rows, err));
     sak_status st = sak_rows_next(rows, &more, err);
     if (st == SAK_OK && more) {
         out->json = strdup(sak_rows_value(rows, 0).text);
@@ -105,7 +118,7 @@ static sak_status choose_runs(sak_store *s, const sak_compare_spec *spec, sak_ch
     char *json = NULL;
     sak_status st = named_runs(s, spec, &json, err);
     if (st == SAK_OK)
-        st = fetch(s, of_runs, (sak_value){.type = SAK_TEXT, .text = json, .bytes = strlen(json)}, out,
+        st = fetch(s, of_runs, &(sak_value){.type = SAK_TEXT, .text = json, .bytes = strlen(json)}, 1, out,
                    err);
     free(json);
     return st;
@@ -120,7 +133,7 @@ sak_status sak_choose(sak_store *s, const sak_compare_spec *spec, sak_chosen *ou
     if (spec->n_what < 2)
         st = find_sweep(s, name, &id, &arms, &out->sweep, err);
     if (st == SAK_OK && id)
-        st = fetch(s, arms > 1 ? of_sweep : of_cells, (sak_value){.type = SAK_INT, .i = id}, out, err);
+        st = fetch(s, arms > 1 ? of_sweep : of_cells, &(sak_value){.type = SAK_INT, .i = id}, 1, out, err);
     else if (st == SAK_OK && name)
         st = choose_runs(s, spec, out, err);
     else if (st == SAK_OK)
@@ -128,6 +141,14 @@ sak_status sak_choose(sak_store *s, const sak_compare_spec *spec, sak_chosen *ou
     if (st != SAK_OK)
         sak_chosen_close(out);
     return st;
+}
+
+sak_status sak_choose_best(sak_store *s, const sak_chosen *of, int n, sak_chosen *out, sak_error *err)
+{
+    const sak_value params[] = {{.type = SAK_TEXT, .text = of->json, .bytes = strlen(of->json)},
+                                {.type = SAK_INT, .i = n}};
+    *out = (sak_chosen){0};
+    return fetch(s, of_best, params, 2, out, err);
 }
 
 void sak_chosen_close(sak_chosen *c)

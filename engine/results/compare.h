@@ -27,6 +27,9 @@ typedef struct sak_chosen {
 /* SAK_ENOENT: no such sweep or run. */
 sak_status sak_choose(sak_store *s, const sak_compare_spec *spec, sak_chosen *out, sak_error *err);
 void sak_chosen_close(sak_chosen *c);
+/* Of many arms and cells the first one and those that are best by the sweep's objective, in all at
+ * most n; all of them where there are no more, the first n where no objective tells. */
+sak_status sak_choose_best(sak_store *s, const sak_chosen *of, int n, sak_chosen *out, sak_error *err);
 
 /* Opens a query over `chosen`, its JSON bound to ?1.  place orders the arms, cell_place the grid
  * cells, reference is 1 for the arm that others are held against. */

@@ -22,7 +22,7 @@ function svg(tag, attrs, ...children) {
 }
 
 const armName = (arm, cell) => cell ? arm + " · " + cell : arm;
-const arms = (data.arms || []).map(a => armName(a.arm, a.cell));
+const arms = (data.arms || []).map(([arm, cell]) => armName(arm, cell)); // those that are drawn
 const isDark = () => document.documentElement.dataset.theme
   ? document.documentElement.dataset.theme === "dark"
   : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -59,7 +59,9 @@ function comparisonTable(rows) {
       h("td", { class: "n" }, r.p_holm === null ? "" : r.p_holm.toPrecision(2)),
       h("td", { class: r.verdict }, r.verdict));
   });
-  return h("div", { class: "scroll" }, h("table", {},
+  const tall = rows.length > 24;
+  return h("div", { class: tall ? "scroll tall" : "scroll", tabindex: tall ? "0" : null, role: tall ? "region" : null,
+    "aria-label": tall ? first.metric + ", all arms" : null }, h("table", {},
     h("caption", {}, title[0] + " ", h("span", { class: "quiet" }, title[1])),
     h("thead", {}, h("tr", {}, ["arm", "seeds", "mean", "interval", "difference", "interval", "p", "p Holm", ""]
       .map((t, i) => h("th", { scope: "col", class: [1, 2, 4, 6, 7].includes(i) ? "n" : null }, t)))),
@@ -68,7 +70,7 @@ function comparisonTable(rows) {
 
 /* Differences from the reference with their intervals, one line per arm. */
 function forest(rows) {
-  const shown = rows.filter(r => !r.reference && r.diff !== null);
+  const shown = rows.filter(r => !r.reference && r.diff !== null && arms.includes(armName(r.arm, r.cell)));
   if (!shown.length) return null;
   const reach = Math.max(...shown.map(r => Math.max(Math.abs(r.diff), r.diff_lo === null ? 0 : Math.max(Math.abs(r.diff_lo), Math.abs(r.diff_hi))))) || 1;
   const width = 640, left = 190, line = 24, height = shown.length * line + 30;
@@ -94,6 +96,9 @@ function answer() {
     const rows = data.comparison.filter(r => r.metric === m);
     section.append(comparisonTable(rows), ...[forest(rows)].filter(Boolean));
   }
+  const all = data.all_arms.length;
+  if (all > arms.length) section.append(h("p", {}, `${all} arms are too many to draw: below are the first and the `
+    + `${arms.length - 1} that are best${data.sweep && data.sweep.objective ? " by " + data.sweep.objective : ""}; the tables above have all.`));
   const percent = Math.round(100 * data.level);
   section.append(h("p", { class: "quiet" },
     `Final values of finished runs. Intervals: ${percent} % Student-t over seeds. p: paired sign-flip permutation test by seed; ` +
@@ -106,11 +111,12 @@ function answer() {
 const hidden = new Set();
 const plots = [];
 
-function swatch(i) { return h("span", { class: "swatch", "data-arm": i, style: "background:" + color(i < 0 ? 6 : i) }); }
+const armColor = i => i < 0 ? variable("--line") : color(i);
+function swatch(i) { return h("span", { class: "swatch", "data-arm": i, style: "background:" + armColor(i) }); }
 
 function redraw() {
   for (const p of plots) if (p.box.isConnected && p.drawn) drawPlot(p);
-  for (const s of document.querySelectorAll(".swatch")) s.style.background = color(Math.max(0, +s.dataset.arm));
+  for (const s of document.querySelectorAll(".swatch")) s.style.background = armColor(+s.dataset.arm);
 }
 
 function drawPlot(p) {
