@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # kill -9 of a sweep and of its workers at random moments: no finished trial is lost, none repeated,
-# and what comes out is, bit for bit, what an undisturbed sweep gives.
-#   test_sweep_kill.sh SAK [KILLS [SEED]]
+# those that left a checkpoint go on from it, and what comes out is, bit for bit, what an undisturbed
+# sweep gives.
+#   test_sweep_kill.sh SAK [KILLS [SEED [SWEEP]]]      # without SWEEP: mini_sweep.lua, then mini_halving.lua
 set -eu
-sak=$1 kills=${2:-12} RANDOM=${3:-1}
+if [ $# -lt 4 ]; then
+    bash "$0" "$1" "${2:-12}" "${3:-1}" tests/scripts/mini_sweep.lua
+    exec bash "$0" "$1" "${2:-8}" "${3:-1}" tests/scripts/mini_halving.lua
+fi
+sak=$1 kills=$2 RANDOM=$3 file=$4
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 fail() { echo "FAIL: $*"; exit 1; }
@@ -13,7 +18,10 @@ results() {
         join metrics m on m.run = t.run_id where m.metric not glob '*_s' and m.metric not glob '*gflops'
         order by t.n, m.metric, m.step"
 }
-sweep() { exec "$sak" sweep tests/scripts/mini_sweep.lua --jobs 2 --seeds 4 --set stages[1].iterations=500 "$@"; }
+sweep() {
+    exec "$sak" sweep "$file" --jobs 2 $(case $file in *mini_sweep*) echo --seeds 4 ;; esac) \
+        --set stages[1].iterations=500 --set checkpoint.every=70 "$@"
+}
 
 (export SAK_DB=$tmp/a/sak.db; sweep) > "$tmp/undisturbed" 2> /dev/null
 (export SAK_DB=$tmp/a/sak.db; results) > "$tmp/expected"
@@ -43,10 +51,17 @@ done
 [ "$n" -gt $((kills / 2)) ] || fail "only $n kills before the end"
 repeated=$(value "select count(*) from (select 1 from run where state = 'done' group by trial_id having count(*) > 1)")
 [ "$repeated" = 0 ] || fail "$repeated trials were finished twice"
-[ "$(value "select count(*) || '/' || count(run_id) from trial where state = 'done'")" = 16/16 ] || fail "trials are missing"
+[ "$(value "select count(*) || '/' || count(run_id) from trial where state in ('done', 'pruned')")" = 16/16 ] || fail "trials are missing"
 [ "$(value "select count(*) from run where state = 'running'")" = 0 ] || fail "runs are left running"
+resumed=$(value "select count(*) from attempt where resumed_step > 0")
+[ "$resumed" -gt 0 ] || [ "$kills" -lt 10 ] || fail "no trial went on from a checkpoint"
+left=$(find "$tmp/b/runs" -path '*/checkpoints/*' | while read -r f; do
+    "$sak" sql --csv "select count(*) from run where (state = 'done' or id in (select run_id from trial where state = 'pruned')) and uid = '$(basename "$(dirname "$(dirname "$f")")")'" |
+        tr -d '\r' | tail -1
+done | grep -c 1 || true)
+[ "$left" = 0 ] || fail "$left checkpoints of finished trials are left"
 results > "$tmp/got"
 cmp "$tmp/expected" "$tmp/got" || fail "the results differ from those of an undisturbed sweep"
 cmp "$tmp/undisturbed" "$tmp/out" || fail "the final table differs: $(diff "$tmp/undisturbed" "$tmp/out")"
-echo "sweep: $n kills ($parents of the sweep, $workers of workers), $(wc -l < "$tmp/got") values as undisturbed," \
-    "$(value "select sum(attempts) from trial") attempts at 16 trials"
+echo "$(basename "$file"): $n kills ($parents of the sweep, $workers of workers), $(wc -l < "$tmp/got") values as undisturbed," \
+    "$(value "select sum(attempts) from trial") attempts at 16 trials, $resumed of them from a checkpoint"

@@ -175,7 +175,7 @@ static void a_collector_shows_a_living_workers_metrics(void **state)
     char uid[13];
     OK(sak_run_uid_new(uid, err));
     OK(sak_collector_open(s, &c, err));
-    OK(sak_collector_add(c, uid, err));
+    OK(sak_collector_add(c, uid, 1, err));
     OK(sak_collector_step(c, err)); /* nothing there yet */
     sak_run *r = NULL;
     OK(sak_run_begin(worker, &(sak_run_info){.experiment = "e", .uid = uid}, &r, err));

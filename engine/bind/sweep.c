@@ -179,7 +179,8 @@ static int open_collector(lua_State *L)
 static int c_add(lua_State *L)
 {
     sak_error err;
-    SAK_CHECK(L, &err, sak_collector_add(to_collector(L), luaL_checkstring(L, 2), &err));
+    SAK_CHECK(L, &err, sak_collector_add(to_collector(L), luaL_checkstring(L, 2),
+                                         (int)luaL_optinteger(L, 3, 1), &err));
     return 0;
 }
 

@@ -72,7 +72,7 @@ void sak_collector_close(sak_collector *c)
     free(c);
 }
 
-sak_status sak_collector_add(sak_collector *c, const char *uid, sak_error *err)
+sak_status sak_collector_add(sak_collector *c, const char *uid, int attempt, sak_error *err)
 {
     if (c->n == c->cap) {
         const size_t cap = c->cap ? 2 * c->cap : 8;
@@ -83,11 +83,11 @@ sak_status sak_collector_add(sak_collector *c, const char *uid, sak_error *err)
         c->cap = cap;
     }
     followed *f = &c->list[c->n];
-    *f = (followed){.fd = -1, .path = malloc(strlen(c->store->spools) + 32)};
+    *f = (followed){.fd = -1, .path = malloc(strlen(c->store->spools) + SAK_SPOOL_NAME)};
     if (!f->path)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
     snprintf(f->uid, sizeof f->uid, "%s", uid);
-    sprintf(f->path, "%s/%s.spool", c->store->spools, f->uid);
+    sak_spool_path(c->store->spools, f->uid, attempt, f->path);
     c->n++;
     return SAK_OK;
 }

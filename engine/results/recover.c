@@ -183,17 +183,13 @@ static sak_status recover_spoolless(sak_store *s, sqlite3 *db, int *lost, sak_er
                                &st, err));
         while (n < 64 && sqlite3_step(st) == SQLITE_ROW) {
             const int attempt = sqlite3_column_int(st, 1);
-            char name[32];
-            if (attempt == 1)
-                snprintf(name, sizeof name, "%.12s", (const char *)sqlite3_column_text(st, 2));
-            else
-                snprintf(name, sizeof name, "%.12s-%d", (const char *)sqlite3_column_text(st, 2),
-                         attempt);
-            char *path = sqlite3_mprintf("%s/%s.spool", s->spools, name);
+            char *path = malloc(strlen(s->spools) + SAK_SPOOL_NAME);
             bool dead = false;
+            if (path)
+                sak_spool_path(s->spools, (const char *)sqlite3_column_text(st, 2), attempt, path);
             if (path && access(path, F_OK) != 0)
                 (void)is_dead(db, sqlite3_column_int64(st, 0), attempt, true, &dead, NULL);
-            sqlite3_free(path);
+            free(path);
             if (dead) {
                 found[n].run = sqlite3_column_int64(st, 0);
                 found[n++].attempt = attempt;

@@ -284,7 +284,7 @@ static sak_run *new_run(const sak_store *s)
     pthread_mutex_init(&r->io, NULL);
     pthread_mutex_init(&r->db_mu, NULL);
     pthread_mutex_init(&r->wake_mu, NULL);
-    r->path = malloc(strlen(s->spools) + 40);
+    r->path = malloc(strlen(s->spools) + SAK_SPOOL_NAME);
     if (r->path && sak_run_grow_keys(r))
         return r;
     free_run(r);
@@ -298,10 +298,7 @@ static sak_status create_spool(sak_store *s, sak_run *r, sak_error *err)
     sak_spool_id id = {.attempt = (uint32_t)r->attempt};
     memcpy(id.store, s->uid, sizeof id.store);
     memcpy(id.run, r->uid, sizeof id.run);
-    if (r->attempt == 1)
-        sprintf(r->path, "%s/%s.spool", s->spools, r->uid);
-    else
-        sprintf(r->path, "%s/%s-%d.spool", s->spools, r->uid, r->attempt);
+    sak_spool_path(s->spools, r->uid, r->attempt, r->path);
     SAK_TRY(sak_spool_create(r->path, &id, &r->fd, err));
     atomic_store(&r->end, SAK_SPOOL_HEADER);
     return SAK_OK;
@@ -364,7 +361,7 @@ sak_status sak_run_resume(sak_store *s, int64_t id, const sak_run_info *info, in
                           sak_run **out, sak_error *err)
 {
     *out = NULL;
-    if (!s->write)
+    if (!s->write && !s->spool)
         return SAK_FAIL(err, SAK_EINVAL, "%s is open for reading only", s->path);
     sak_run *r = new_run(s);
     if (!r)

@@ -129,6 +129,14 @@ sak_status sak_spool_append(int fd, uint64_t *end, const sak_bytes *b, sak_error
     return SAK_OK;
 }
 
+void sak_spool_path(const char *folder, const char *uid, int attempt, char *out)
+{
+    char number[16] = "";
+    if (attempt > 1)
+        snprintf(number, sizeof number, "-%d", attempt);
+    sprintf(out, "%s/%.12s%s.spool", folder, uid, number);
+}
+
 sak_status sak_spool_create(const char *path, const sak_spool_id *id, int *fd, sak_error *err)
 {
     unsigned char h[SAK_SPOOL_HEADER] = {0};

@@ -20,6 +20,7 @@ enum {
     SAK_RECORD_MAX = 256 << 20,
     SAK_POINT_BYTES = 28,        /* u32 key, i64 step, i64 t_us, f64 value */
     SAK_POINTS_PER_RECORD = 4096,
+    SAK_SPOOL_NAME = 40,         /* bytes of "/<uid>-<attempt>.spool" with its end */
 };
 
 typedef enum sak_record {
@@ -59,6 +60,9 @@ typedef struct sak_spool_id {
     char store[33], run[13];
     uint32_t attempt;
 } sak_spool_id;
+
+/* Where a run's attempt spools, in strlen(folder) + SAK_SPOOL_NAME bytes. */
+void sak_spool_path(const char *folder, const char *uid, int attempt, char *out);
 
 /* Creates `path` with its header, locked (flock) for as long as fd is open: a reader that gets the
  * lock knows that the writer is gone. */

@@ -65,8 +65,8 @@ typedef struct sak_collector sak_collector;
 
 sak_status sak_collector_open(sak_store *s, sak_collector **out, sak_error *err);
 void sak_collector_close(sak_collector *c); /* NULL is fine */
-/* Follows a run's spool, which need not exist yet. */
-sak_status sak_collector_add(sak_collector *c, const char *uid, sak_error *err);
+/* Follows the spool of a run's attempt (1, 2, …), which need not exist yet. */
+sak_status sak_collector_add(sak_collector *c, const char *uid, int attempt, sak_error *err);
 /* Reads what has been written since. */
 sak_status sak_collector_step(sak_collector *c, sak_error *err);
 /* Follows it no longer; what is left of a dead process's spool, sak_sweep_settle reads. */

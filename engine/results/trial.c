@@ -26,7 +26,7 @@ sak_status sak_trial_lease(sak_store *s, int64_t trial, int64_t pid, bool *got, 
     SAK_TRY(sak_lease_of(pid, lease, err));
     SAK_TRY(sak_db_prepare(s->db,
                            "UPDATE trial SET state = 'running', attempts = attempts + 1,"
-                           " lease_owner = ?2, run_id = NULL, error = NULL, updated_us = ?3"
+                           " lease_owner = ?2, error = NULL, updated_us = ?3"
                            " WHERE id = ?1 AND state = 'queued'",
                            &st, err));
     sqlite3_bind_int64(st, 1, trial);

@@ -187,6 +187,7 @@ function run.experiment(loaded, store, job, options)
   local id, uid = ctx.run:id()
   ctx.id, ctx.uid, ctx.folder = id, uid, ("%s/runs/%s"):format(ctx.results, uid)
   if options.watch then
+    if options.resume then options.watch.go_on(store, options.resume.id, ctx.step) end
     ctx.run, ctx.at_step = options.watch.run(ctx.run), options.watch.at_step
   end
   core.mkdir(ctx.folder)
@@ -196,12 +197,13 @@ function run.experiment(loaded, store, job, options)
     for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
   end
   if job.unsafe_lua then ctx.run:tag("unsafe_lua", "the script ran without sandbox") end
-  if not options.trial then ctx.keeper = checkpoint.keeper(ctx, loaded.runtime.checkpoint) end
+  ctx.keeper = checkpoint.keeper(ctx, loaded.runtime.checkpoint)
   local ok, state = pcall(run.stages, ctx, options)
   if not ok then ctx.run:event("error", "failed", ctx.step, tostring(state)) end
-  if ctx.keeper then ctx.keeper:close() end
+  ctx.keeper:close()
   ctx.run:finish(ok and state or "failed")
-  if ctx.keeper and ok and state == "done" then ctx.keeper:tidy() end
+  -- a trial that failed is tried again from its beginning, one that was pruned not at all
+  if ok and state == "done" or options.trial and (not ok or ctx.pruned) then ctx.keeper:tidy() end
   if not ok then error(state, 0) end
   return state, ctx
 end

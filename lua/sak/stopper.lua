@@ -75,6 +75,14 @@ function stopper.watch(spec)
   local last, rung = nil, 1
   local watch = {}
 
+  --- Takes up a run whose next step is `step`: what was logged and decided before it stands.
+  function watch.go_on(store, run, step)
+    local row = store:query([[select value from metrics where run = ?1 and metric = ?2 and step < ?3
+      order by step desc limit 1]], run, spec.metric, step)[1]
+    last = row and (row.value or 0 / 0)
+    while stopper.step_of(spec, rung) < step do rung = rung + 1 end
+  end
+
   --- The run with its `log` overheard.
   function watch.run(run)
     local proxy = {}

@@ -2,6 +2,7 @@
 --- database: workers write spools, which it reads.  A trial's state follows from its run, so whichever
 --- process is killed, at whatever moment, the next one finds out what is left to do.
 
+local checkpoint = require "sak.checkpoint"
 local core = require "sak.core"
 local failure = require "sak.failure"
 local host = require "sak.host"
@@ -34,33 +35,50 @@ function Runner:refresh()
   end
 end
 
---- Decisions that trials of an earlier process came to: their values are in the database.
+--- Decisions that a run of an earlier process came to: their values are in the database.
+---@return number[]
+function Runner:read_rungs(run)
+  local list = {}
+  for _, r in ipairs(self.store:query([[select k.name, l.value from metric_last l join metric_key k on k.id = l.key_id
+    where l.run_id = ?1 and k.name glob 'sweep/rung[0-9]*']], run)) do
+    list[math.tointeger(r.name:match "%d+$")] = r.value or 0 / 0
+  end
+  return list
+end
+
 function Runner:load_rungs()
-  for _, r in ipairs(self.store:query([[select t.id, k.name, l.value from trial t join metric_last l on l.run_id = t.run_id
-    join metric_key k on k.id = l.key_id where t.sweep_id = ?1 and t.state in ('done', 'pruned')
-    and k.name glob 'sweep/rung[0-9]*']], self.id)) do
-    self.rungs[r.id] = self.rungs[r.id] or {}
-    self.rungs[r.id][math.tointeger(r.name:match "%d+$")] = r.value
+  if not self.stopper then return end
+  for _, t in ipairs(self.store:query("select id, run_id from trial where sweep_id = ?1 and state in ('done', 'pruned')", self.id)) do
+    self.rungs[t.id] = t.run_id and self:read_rungs(t.run_id)
   end
 end
 
 -- Workers -----------------------------------------------------------------------------------------
 
+--- The trial's earlier run, where that ended undone and left a checkpoint to go on from.
+function Runner:interrupted_run(trial)
+  local run = trial.run_id and self.store:query("select id, uid, state, attempts from run where id = ?1", trial.run_id)[1]
+  if not run or run.state ~= "lost" and run.state ~= "stopped" then return nil end
+  return checkpoint.any(("%s/runs/%s/checkpoints"):format(paths.folder(self.job.db), run.uid)) and run or nil
+end
+
 function Runner:start(trial)
-  local uid = core.run_uid()
+  local earlier = self:interrupted_run(trial)
+  local uid = earlier and earlier.uid or core.run_uid()
   local log = ("%s/%d.log"):format(self.logs, trial.n)
   local child = core.spawn({ "trial", tostring(trial.id), uid, tostring(core.pid()), "--db", self.job.db, "--threads",
     tostring(self.threads), "--quiet", self.job.unsafe_lua and "--unsafe-lua" or nil }, log)
-  self.rungs[trial.id] = {}
+  self.rungs[trial.id] = earlier and self:read_rungs(earlier.id) or {}
   -- The worker waits for the line, so that it does nothing before the lease names it.
   local leased, got = pcall(self.store.trial_lease, self.store, trial.id, child:pid())
   if leased and got then
-    self.collector:add(uid)
+    self.collector:add(uid, earlier and earlier.attempts + 1 or 1)
     child:send "go"
   end
   self.workers[#self.workers + 1] = { trial = trial, child = child, uid = uid, log = log, asked = {} }
   trial.state = "running"
-  self.view:note(("trial %d of %d starts: %s, seed %d"):format(trial.n, self.plan:total(self.rows), trial.label, trial.seed))
+  self.view:note(("trial %d of %d %s: %s, seed %d"):format(trial.n, self.plan:total(self.rows),
+    earlier and "goes on" or "starts", trial.label, trial.seed))
 end
 
 --- The last line of a worker's log that says something.

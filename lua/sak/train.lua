@@ -120,9 +120,9 @@ local function after_step(ctx, loop, it)
     if keeper:due(it) then keeper:save(loop, it) end
   end
   if loop.on_iteration then loop.on_iteration(it) end
-  local stop = core.interrupted()
-  if stop and keeper and not keeper:saved_here() then keeper:save(loop, it) end
-  return not stop and (not ctx.at_step or ctx.at_step(ctx))
+  local go_on = not core.interrupted() and (not ctx.at_step or ctx.at_step(ctx))
+  if not go_on and not ctx.pruned and keeper and not keeper:saved_here() then keeper:save(loop, it) end
+  return go_on
 end
 
 --- Logs what a stage comes to in the end.
@@ -144,11 +144,12 @@ local function log_totals(ctx, loop)
 end
 
 --- Where the stage begins: at its first step, or where a checkpoint left it.
+---@return boolean go_on
 local function begin(ctx, loop)
   loop.at = { iteration = 0, offset = 0, rewinds = 0, skips = 0, seconds = 0, wait = 0, bad = 0, stall = 0 }
   loop.optim = train.optimiser(loop.params, loop.stage.optim)
-  if ctx.resume then
-    local found = ctx.resume
+  local found = ctx.resume
+  if found then
     ctx.resume = nil
     require("sak.checkpoint").restore(loop, found.file, found.state)
     found.file:close()
@@ -160,6 +161,8 @@ local function begin(ctx, loop)
     ctx.keeper:save(loop, loop.at.iteration)
   end
   if loop.at.iteration > 0 and loop.on_iteration then loop.on_iteration(loop.at.iteration) end
+  -- what was decided at this step came after the checkpoint
+  return not (found and ctx.at_step) or ctx.at_step(ctx)
 end
 
 --- Runs all iterations of a stage. Returns false when the user asked to stop.
@@ -169,7 +172,7 @@ function train.run(ctx, loop)
   local stage, run, graph = loop.stage, ctx.run, loop.graph
   local iterations, per_epoch = iterations_of(stage, loop.loader)
   loop.iterations = iterations
-  begin(ctx, loop)
+  if not begin(ctx, loop) then return false end
   local at, prefix = loop.at, loop.name .. "/"
   local rate = schedules.make(stage.schedule, stage.optim.lr, { iterations = iterations, batches_per_epoch = per_epoch })
   local progress <close> = core.progress(iterations, loop.name,

@@ -41,6 +41,8 @@ function trial.run(job)
   local loaded, row = trial.load(store, id)
   local options = { sweep = row.sweep, trial = id, uid = uid, arm = row.arm, arm_index = row.arm_index, cell = row.cell,
     teacher_files = row.frozen.teachers, attempt = row.attempts }
+  -- a run of this uid is an earlier attempt that left a checkpoint
+  options.resume = store:query("select * from run where uid = ?1", uid)[1]
   if row.spec.stopper then
     options.watch = stopper.watch(stopper.complete(row.spec.stopper, row.objective, row.goal))
   end
