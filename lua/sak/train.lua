@@ -161,6 +161,7 @@ local function begin(ctx, loop)
     ctx.keeper:save(loop, loop.at.iteration)
   end
   if loop.at.iteration > 0 and loop.on_iteration then loop.on_iteration(loop.at.iteration) end
+  if found and core.interrupted() then return false end
   -- what was decided at this step came after the checkpoint
   return not (found and ctx.at_step) or ctx.at_step(ctx)
 end
