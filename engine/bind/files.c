@@ -2,12 +2,14 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "bind/core.h"
 
 /* core.mkdir(path): with its parents. */
@@ -47,6 +49,37 @@ static int files(lua_State *L)
     return 1;
 }
 
+/* core.touch(path): written, or used, just now */
+static int touch(lua_State *L)
+{
+    lua_pushboolean(L, utimensat(AT_FDCWD, luaL_checkstring(L, 1), NULL, 0) == 0);
+    return 1;
+}
+
+/* core.file_info(path) -> {bytes =, used =} (seconds since 1970), or nil */
+static int file_info(lua_State *L)
+{
+    struct stat st;
+    if (stat(luaL_checkstring(L, 1), &st) != 0)
+        return 0;
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)st.st_size);
+    lua_setfield(L, -2, "bytes");
+    lua_pushinteger(L, (lua_Integer)st.st_mtim.tv_sec);
+    lua_setfield(L, -2, "used");
+    return 1;
+}
+
+/* core.write(path, text): the file appears complete or not at all. */
+static int write_file(lua_State *L)
+{
+    size_t n;
+    const char *text = luaL_checklstring(L, 2, &n);
+    sak_error err;
+    SAK_CHECK(L, &err, sak_file_write_atomic(luaL_checkstring(L, 1), text, n, &err));
+    return 0;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
     (void)st, (void)type, (void)at;
@@ -64,6 +97,7 @@ static int remove_tree(lua_State *L)
 void sak_open_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"mkdir", make_dirs}, {"files", files}, {"remove", remove_tree}, {NULL, NULL}};
+        {"mkdir", make_dirs}, {"files", files}, {"remove", remove_tree}, {"touch", touch},
+        {"file_info", file_info}, {"write", write_file}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

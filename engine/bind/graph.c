@@ -232,6 +232,15 @@ static int g_profile(lua_State *L)
     return 1;
 }
 
+/* graph:hash() -> what a planned graph computes; see sak_graph_hash */
+static int g_hash(lua_State *L)
+{
+    char text[SAK_HASH_TEXT];
+    sak_graph_hash(&sak_to_graph(L, 1)->g, text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
 static int g_dump(lua_State *L)
 {
     sak_graph_dump(&sak_to_graph(L, 1)->g, stderr);
@@ -245,7 +254,7 @@ void sak_open_graph(lua_State *L)
         {"plan", g_plan},         {"allocate", g_allocate}, {"forward", g_forward},
         {"backward", g_backward}, {"value", g_value},     {"shape", g_shape},
         {"set", g_set},           {"flops", g_flops},     {"bytes", g_bytes},
-        {"profile", g_profile},   {"dump", g_dump},       {"close", g_close},
+        {"profile", g_profile},   {"dump", g_dump}, {"hash", g_hash},       {"close", g_close},
         {NULL, NULL},
     };
     sak_new_type(L, TYPE, methods, g_close);

@@ -39,7 +39,10 @@ const sak_verb sak_verbs[] = {
      "Run again, it continues: finished trials are not repeated.  Ctrl-C ends the current trials after\n"
      "their step, they will be repeated; a second Ctrl-C exits at once.  Nothing that has finished is\n"
      "ever lost, not even with kill -9.  A script that has changed is refused and the differences are\n"
-     "shown: --new begins another sweep, `sak resume` continues the stored one.",
+     "shown: --new begins another sweep, `sak resume` continues the stored one.\n"
+     "\n"
+     "Trials whose first stage is the same train it once; with --set cache=true what teachers compute of\n"
+     "an image is computed once, too.  `sak help cache` says how.",
      sak_verb_lua},
     {"stop", "SWEEP", 1, 1, "now db", false, "pause a sweep that runs elsewhere",
      "Asks the process that runs a sweep to end once its current trials are done; with --now they end\n"
@@ -202,14 +205,14 @@ const sak_verb sak_verbs[] = {
      "camera.  Depth: yellow is near.  Dark violet is ignored.  Exit status 1 when something is wrong.",
      sak_verb_lua},
     {"cache", "ls|gc|check [SCRIPT]", 1, 2, "max set limit db threads json quiet", false,
-     "teachers' features that runs share: what is there, is it right, what may go",
+     "teachers' features and stages that runs share: what is there, is it right, what may go",
      "With `cache = true` in an experiment (or --set cache=true) what a frozen teacher computes of an\n"
      "image is kept beside the database, in cache/features, and every later trial and run takes it\n"
      "from there: a step then costs what the student costs, and teachers are not even loaded.\n"
      "\n"
      "  sak sweep ablations/router.lua --set cache=true\n"
      "  sak run experiments/three_teachers.lua --set cache.views=8 --set cache.dtype=bf16\n"
-     "  sak cache ls                     teachers, images, bytes, when they were used\n"
+     "  sak cache ls                     teachers and stages, images, bytes, when they were used\n"
      "  sak cache gc                     removes what another build of sak made: this one cannot use it\n"
      "  sak cache gc --max 10G           and what was used longest ago, beyond that size\n"
      "  sak cache check                  every checksum; damaged entries are crossed out\n"
@@ -223,6 +226,12 @@ const sak_verb sak_verbs[] = {
      "full one, or none it can write to.  An entry is found by the teacher's weights, preprocessing\n"
      "and precision, this build of sak, the CPU's kernels, and the very pixels: nothing is ever stale.\n"
      "It takes at most cache.gigabytes (10).  cache.verify = 0.01 has every run check one in a hundred.\n"
+     "\n"
+     "The trials of a sweep also share whole first stages, in cache/stages: where the graph, its initial\n"
+     "weights, data, teachers, settings of the stage and seed are equal (arms that differ in the router,\n"
+     "say), one trial trains it and the others begin with stage 2, with the very bits they would have\n"
+     "trained.  They log that run's stage-1 metrics, without times, and a tag shared:<stage> names it.\n"
+     "share_stages = true has single runs do so too, false switches it off.\n"
      "\n"
      "Exit status 1 when check finds something wrong.",
      sak_verb_lua},

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "graph/params.h"
 #include "ops/op.h"
 
@@ -96,6 +97,9 @@ int sak_graph_find(const sak_graph *g, const char *name); /* input or output; -1
 sak_real *sak_graph_value(const sak_graph *g, int node);
 double sak_graph_flops(const sak_graph *g, bool with_backward); /* as executed */
 size_t sak_graph_bytes(const sak_graph *g, int threads); /* activations + scratch */
+/* SHA-256 of a planned graph: operations, attributes, shapes, names, what is differentiated.  Values of
+ * parameters and inputs are no part of it. */
+void sak_graph_hash(const sak_graph *g, char out[SAK_HASH_TEXT]);
 void sak_graph_dump(const sak_graph *g, FILE *out);      /* one line a node, for people */
 
 #endif

@@ -1,4 +1,4 @@
---- `sak cache ls|gc|check [SCRIPT]`: the features that runs share.
+--- `sak cache ls|gc|check [SCRIPT]`: the features and finished stages that runs share.
 
 local config = require "sak.config"
 local core = require "sak.core"
@@ -7,11 +7,23 @@ local failure = require "sak.failure"
 local features = require "sak.features"
 local host = require "sak.host"
 local identity = require "sak.identity"
+local shared_stage = require "sak.shared_stage"
 local spec = require "sak.spec"
 
 local cache_verb = {}
 
 local function root_of(job) return require("sak.paths").folder(job.db) .. "/cache/features" end
+local function stages_of(job) return require("sak.paths").folder(job.db) .. "/cache/stages" end
+
+--- Every finished stage, with what is noted of it.
+local function stage_rows(job)
+  local rows = shared_stage.list(stages_of(job))
+  for _, row in ipairs(rows) do
+    row.about = shared_stage.read(row.note) or {}
+    row.usable = row.about.code == identity.code()
+  end
+  return rows
+end
 
 --- Every teacher's features, with what lies beside them about it.
 local function rows_of(root, check)
@@ -47,16 +59,37 @@ local function json(rows)
       dtype = row.about.dtype, images = row.images, bytes = row.bytes, used = row.used, usable = row.usable,
       damaged = row.damaged }
   end
-  return host.encode(list)
+  return list
+end
+
+local function print_stages(rows)
+  if #rows == 0 then return end
+  print(("%-10s %-12s %5s %-20s %10s  %-16s %s"):format("key", "stage", "seed", "experiment", "bytes", "used", "trained by run"))
+  for _, row in ipairs(rows) do
+    local a = row.about
+    print(("%-10s %-12s %5s %-20s %10s  %-16s %s%s"):format(row.key:sub(1, 10), a.stage or "?", a.seed or "?",
+      a.experiment or "?", bytes_text(row.bytes), os.date("%Y-%m-%d %H:%M", row.used), a.run or "?", row.usable and ""
+      or "  (of another build: sak cache gc)"))
+  end
 end
 
 local function ls(job)
-  local rows = rows_of(root_of(job), false)
-  if job.json then print(json(rows)) return 0 end
-  if #rows == 0 then
+  local rows, finished = rows_of(root_of(job), false), stage_rows(job)
+  if job.json then
+    local list = host.array {}
+    for i, row in ipairs(finished) do
+      list[i] = { key = row.key, stage = row.about.stage, seed = row.about.seed, experiment = row.about.experiment,
+        run = row.about.run, bytes = row.bytes, used = row.used, usable = row.usable }
+    end
+    print(host.encode { features = json(rows), stages = list })
+    return 0
+  end
+  if #rows + #finished == 0 then
     print(("%s: nothing yet; --set cache=true fills it"):format(root_of(job)))
     return 0
   end
+  print_stages(finished)
+  if #rows == 0 then return 0 end
   print(("%-10s %-12s %-9s %-5s %9s %10s  %-16s %s"):format("key", "teacher", "image", "dtype", "images", "bytes", "used", "weights"))
   for _, row in ipairs(rows) do
     local a = row.about
@@ -84,9 +117,17 @@ local function gc(job)
   for _, row in ipairs(rows) do
     if not row.usable then core.remove(root .. "/" .. row.key) end
   end
-  core.feature_trim(root, max or math.maxinteger)
-  local left = totals(rows_of(root, false))
-  print(("%s removed, %s left in %s"):format(bytes_text(before - left), bytes_text(left), root))
+  local stage_bytes = 0
+  for _, row in ipairs(stage_rows(job)) do
+    before = before + row.bytes
+    if not row.usable then row.remove() end
+  end
+  -- a finished stage is worth far more than as many bytes of features
+  if max then shared_stage.trim(stages_of(job), max) end
+  for _, row in ipairs(shared_stage.list(stages_of(job))) do stage_bytes = stage_bytes + row.bytes end
+  core.feature_trim(root, max and math.max(max - stage_bytes, 0) or math.maxinteger)
+  local left = totals(rows_of(root, false)) + stage_bytes
+  print(("%s removed, %s left in %s"):format(bytes_text(before - left), bytes_text(left), require("sak.paths").folder(job.db) .. "/cache"))
   return 0
 end
 
@@ -149,7 +190,7 @@ local function check(job)
   local rows = rows_of(root_of(job), true)
   local bytes, images, damaged = totals(rows)
   if job.json then
-    print(json(rows))
+    print(host.encode(json(rows)))
   else
     for _, row in ipairs(rows) do
       if row.damaged > 0 then

@@ -179,12 +179,12 @@ local function experiment(base, changes, report, files)
   end
   resolved.kind = "experiment"
   local runtime = { threads = resolved.threads, loader_threads = resolved.loader_threads,
-    checkpoint = resolved.checkpoint }
+    share_stages = resolved.share_stages, checkpoint = resolved.checkpoint }
   if resolved.cache then
     runtime.cache = { gigabytes = resolved.cache.gigabytes, verify = resolved.cache.verify }
     resolved.cache.gigabytes, resolved.cache.verify = nil, nil
   end
-  resolved.threads, resolved.loader_threads = nil, nil
+  resolved.threads, resolved.loader_threads, resolved.share_stages = nil, nil, nil
   -- where a run may be rewound to changes what comes out, the rest of these settings does not
   resolved.checkpoint = resolved.on_nan == "rewind" and { every = resolved.checkpoint.every } or nil
   local json, config_sha256, group_sha256 = canonical(resolved)

@@ -12,15 +12,23 @@ local features = {}
 --- What of a teacher's settings its features do not depend on.
 local no_matter = { name = true, weight = true, builtin = true, weights = true, names = true, key = true }
 
---- All that a teacher's features depend on, but for the image.
-local function key_of(cfg, t, size, counts)
+--- What of a teacher decides about its features: weights, shape, preprocessing.
+---@return table
+function features.depends_on(t)
   local spec = {}
   for k, v in pairs(t.spec) do
     if not no_matter[k] then spec[k] = v end
   end
-  return { code = identity.code(), kernels = identity.kernels(), weights = t.identity,
-    random = t.source == "random" and t.name or nil, encoder = spec, size = host.array { size[1], size[2] },
-    precision = cfg.precision, rewrite = cfg.engine.rewrite, dtype = cfg.cache.dtype, counts = host.array(counts) }
+  return { weights = t.identity, random = t.source == "random" and t.name or nil, encoder = spec }
+end
+
+--- All that a teacher's cached features depend on, but for the image.
+local function key_of(cfg, t, size, counts)
+  local parts = features.depends_on(t)
+  parts.code, parts.kernels, parts.size = identity.code(), identity.kernels(), host.array { size[1], size[2] }
+  parts.precision, parts.rewrite = cfg.precision, cfg.engine.rewrite
+  parts.dtype, parts.counts = cfg.cache.dtype, host.array(counts)
+  return parts
 end
 
 ---@class TeacherSource
@@ -86,13 +94,7 @@ end
 
 --- Says beside the features what they are, for `sak cache ls`.
 local function describe(path, about)
-  if host.exists(path) then return end
-  local temporary = ("%s.tmp-%d-0"):format(path, core.pid())
-  local file = io.open(temporary, "w")
-  if not file then return end
-  local ok = file:write(host.encode(about), "\n")
-  ok = file:close() and ok
-  if not (ok and os.rename(temporary, path)) then os.remove(temporary) end
+  if not host.exists(path) then pcall(core.write, path, host.encode(about) .. "\n") end
 end
 
 --- Opens what is there of them.

@@ -139,6 +139,12 @@ function run.committee(cfg)
   return without_teachers[cfg.model] and {} or cfg.teachers
 end
 
+--- Does the run take and keep finished stages?
+local function shares(runtime, options)
+  if runtime.share_stages ~= nil then return runtime.share_stages and not options.replay end
+  return options.trial ~= nil
+end
+
 --- Data, sketched teachers and every stage's graph: all that can be wrong before something trains.
 ---@return table ctx
 local function prepare(loaded, store, job, options)
@@ -149,6 +155,7 @@ local function prepare(loaded, store, job, options)
     config_sha256 = loaded.config_sha256, data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
     teacher_files = options.teacher_files,
     loader_threads = (loaded.runtime or {}).loader_threads, cache_limits = (loaded.runtime or {}).cache,
+    share_stages = shares(loaded.runtime or {}, options),
     note = function(text) if not job.quiet then io.stderr:write(text, "\n") end end }, Context)
   ctx.teachers = require("sak.teachers").sketch(ctx, run.committee(cfg))
   rehearse(ctx)

@@ -9,6 +9,7 @@ local evaluate = require "sak.evaluate"
 local features = require "sak.features"
 local losses = require "sak.losses"
 local pretrain = require "sak.pretrain"
+local shared_stage = require "sak.shared_stage"
 local teacher = require "sak.models.teacher"
 local train = require "sak.train"
 local encoder = require "sak.models.encoder"
@@ -284,6 +285,12 @@ local function save(ctx, stage)
   ctx.run:artifact(path, "weights")
 end
 
+--- What a stage trained is where the next one begins.
+local function hand_on(ctx, stage, params)
+  ctx.student, ctx.student_size = params, stages.size(ctx, stage)
+  save(ctx, stage)
+end
+
 --- Frozen weights are read where they lie in their files, which must not have changed.
 local function check_files(ctx, params)
   params:check_files()
@@ -304,18 +311,27 @@ function stages.run(ctx, stage)
   else
     report_weights(ctx, initial(ctx, stage, made.params, true))
   end
+  local cached <close> = made.cached
+  local data, spec = dataset.of_stage(ctx, stage)
+  local shared = shared_stage.open(ctx, stage, made, data.train)
+  if shared and shared:take() then
+    local go_on = shared:tell()
+    made.graph:close()
+    check_files(ctx, made.params)
+    if go_on then hand_on(ctx, stage, made.params) end
+    return go_on
+  end
   made.finish()
   if options.start and not ctx.resume then options.start() end
-  local data, spec = dataset.of_stage(ctx, stage)
   local more = made.more or {}
   more.threads = ctx.loader_threads
   more.digests = made.cached ~= nil
   local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, more)
-  local cached <close> = made.cached
   if cached then cached:open() end
   local score = stages.labelled(stage) and scorer(ctx, made.params)
   local loop = { name = stage.name, graph = made.graph, params = made.params,
     loader = cached and cached:with(loader, stage.batch) or loader, stage = stage,
+    record = shared and function(name, value) shared:record(name, value) end,
     terms = made.terms, after_update = options.after_update, sets = { "", made.params } }
   if options.export then table.move({ "average.", options.export }, 1, 2, 3, loop.sets) end
   local function evaluate_at(it, final)
@@ -335,9 +351,9 @@ function stages.run(ctx, stage)
   if stage.kind == "pretrain" then
     ctx.encoder_params = options.export or made.params
   else
-    ctx.student, ctx.student_size = made.params, stages.size(ctx, stage)
-    save(ctx, stage)
+    hand_on(ctx, stage, made.params)
   end
+  if shared then shared:keep(loop) end
   made.graph:close()
   collectgarbage() -- teachers of this stage's image size
   if score then

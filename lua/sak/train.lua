@@ -13,6 +13,7 @@ local train = {}
 ---@field loader userdata
 ---@field stage table        resolved stage
 ---@field terms string[]     outputs of the graph to log (one number each)
+---@field record? fun(name: string, value: number)  hears what is logged of a step, but for the clock
 ---@field after_update? fun(it: integer)
 ---@field on_iteration? fun(it: integer)
 ---@field sets any[]         prefix, parameters, prefix, parameters, …: what a checkpoint holds
@@ -181,6 +182,10 @@ function train.run(ctx, loop)
   local flops = graph:flops(true)
   local profiling = os.getenv "SAK_PROFILE"
   if profiling then graph:profile(true) end
+  local function log(name, value)
+    run:log(prefix .. name, ctx.step, value)
+    if loop.record then loop.record(name, value) end
+  end
   while at.iteration < iterations do
     local it = at.iteration
     loop.loader:next(graph)
@@ -197,10 +202,10 @@ function train.run(ctx, loop)
       running(loop, saved)
     end
     local seconds = core.clock() - before
-    run:log(prefix .. "loss", ctx.step, loss)
-    for _, term in ipairs(loop.terms) do run:log(prefix .. term, ctx.step, graph:value(term)) end
-    run:log(prefix .. "lr", ctx.step, lr)
-    run:log(prefix .. "grad_norm", ctx.step, norm)
+    log("loss", loss)
+    for _, term in ipairs(loop.terms) do log(term, graph:value(term)) end
+    log("lr", lr)
+    log("grad_norm", norm)
     run:log(prefix .. "step_s", ctx.step, seconds)
     run:log(prefix .. "gflops", ctx.step, flops / seconds / 1e9)
     ctx.step = ctx.step + 1
