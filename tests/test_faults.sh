@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Faults: a sample of failing calls (tests/faults/sweep_faults tries them all), a full disk, a folder
-# that cannot be written, a clock going backwards, a database that another program holds, replaced,
-# or deleted with its folder while a run writes.
+# that cannot be written, a clock going backwards, a network file system, a database that another
+# program holds, replaced, or deleted with its folder while a run writes.
 set -eu
 sak=$(realpath "$1")
 ! grep -q __asan_init "$sak" && ! grep -q __tsan_init "$sak" || { echo "skipped: sanitizers own malloc"; exit 77; }
@@ -54,6 +54,13 @@ SAK_FAULT=clock SAK_FAULT_AT=1 LD_PRELOAD=$tmp/shim.so run --db "$tmp/clock/sak.
 [ "$(value "$tmp/clock/sak.db" "select seconds >= 0 and (select min(seconds) from metrics) >= 0 from runs")" = 1 ] ||
     fail "times before the run's beginning"
 all=$(value "$tmp/clock/sak.db" 'select count(*) from metrics')
+
+# on a network file system nothing is begun, and the message says where to put the database instead
+mkdir "$tmp/network"
+status=0
+SAK_FAULT=network LD_PRELOAD=$tmp/shim.so run --db "$tmp/network/sak.db" > "$tmp/out" 2>&1 || status=$?
+[ $status != 0 ] && grep -q 'network file system (NFS).*local' "$tmp/out" || fail "NFS: status $status: $(cat "$tmp/out")"
+[ -z "$(ls "$tmp/network")" ] || fail "NFS: something was left: $(ls "$tmp/network")"
 
 # another program holds the database for seconds: the run waits at its end and loses nothing
 mkdir "$tmp/held"

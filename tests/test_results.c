@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -887,6 +888,37 @@ static void a_lock_inherited_by_a_child_does_not_keep_a_dead_run_alive(void **st
     close(gate[1]);
 }
 
+/* Somebody else takes the same spool in and has not come to an end; the database does not know the
+ * run yet.  Whoever asks now must not be told that there is nothing. */
+static void a_dead_runs_spool_is_taken_in_though_another_reader_holds_it(void **state)
+{
+    const place *p = *state;
+    sak_store_close(open_store(p));
+    const pid_t child = fork();
+    int code;
+    if (child == 0) {
+        sak_store *own = NULL;
+        sak_run *r = NULL;
+        const sak_run_info info = {.experiment = "x", .uid = "t0123456789a"};
+        const bool fine = sak_store_open(p->db, SAK_STORE_SPOOL, &own, NULL) == SAK_OK &&
+                          sak_run_begin(own, &info, &r, NULL) == SAK_OK;
+        if (fine)
+            sak_run_log(r, "loss", 1, 1);
+        _exit(fine && sak_run_finish(r, "done", NULL) == SAK_OK ? 0 : 1);
+    }
+    waitpid(child, &code, 0);
+    assert_int_equal(code, 0);
+    char spool[160];
+    snprintf(spool, sizeof spool, "%s/spool/t0123456789a.spool", p->folder);
+    const int reader = open(spool, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(reader, LOCK_EX | LOCK_NB), 0);
+    sak_store *s = open_store(p);
+    expect_text(s, "SELECT state FROM runs", "done");
+    expect_number(s, "SELECT count(*) FROM metrics", 1);
+    sak_store_close(s);
+    close(reader);
+}
+
 static void a_run_whose_spool_is_gone_is_judged_by_its_process(void **state)
 {
     const place *p = *state;
@@ -1148,6 +1180,7 @@ int main(void)
         T(a_killed_run_loses_less_than_a_second),
         T(a_living_run_is_not_taken_for_a_lost_one),
         T(a_lock_inherited_by_a_child_does_not_keep_a_dead_run_alive),
+        T(a_dead_runs_spool_is_taken_in_though_another_reader_holds_it),
         T(a_run_whose_spool_is_gone_is_judged_by_its_process),
         T(four_processes_log_at_once_and_lose_nothing),
         T(a_locked_database_does_not_hold_up_the_logging),

@@ -14,7 +14,7 @@ results() { # of run $1: all that does not depend on the clock
 }
 
 # Kills at random moments, in both stages.
-bash tests/kill_test.sh "$sak" "${SAK_KILLS:-4}" 1
+bash tests/kill_runs.sh "$sak" "${SAK_KILLS:-4}" 1
 
 # Every scenario has a database and a folder of its own, and its run is number 1.
 scenario() {

@@ -60,6 +60,7 @@ left=$(find "$tmp/b/runs" -path '*/checkpoints/*' | while read -r f; do
         tr -d '\r' | tail -1
 done | grep -c 1 || true)
 [ "$left" = 0 ] || fail "$left checkpoints of finished trials are left"
+"$sak" db check > "$tmp/check" 2>&1 || fail "integrity: $(cat "$tmp/check")"
 results > "$tmp/got"
 cmp "$tmp/expected" "$tmp/got" || fail "the results differ from those of an undisturbed sweep"
 cmp "$tmp/undisturbed" "$tmp/out" || fail "the final table differs: $(diff "$tmp/undisturbed" "$tmp/out")"

@@ -125,10 +125,9 @@ static sak_status settle(sqlite3 *db, const sak_ingest *g, int fd, const char *p
     char *kept = sqlite3_mprintf("%s.%s", path, damaged ? "damaged" : "truncated");
     if (!kept)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
-    const int rc = rename(path, kept);
+    const bool done = rename(path, kept) == 0 || errno == ENOENT; /* somebody else was faster */
     sqlite3_free(kept);
-    return rc == 0 ? SAK_OK
-                   : SAK_FAIL(err, SAK_EIO, "cannot rename %s: %s", path, strerror(errno));
+    return done ? SAK_OK : SAK_FAIL(err, SAK_EIO, "cannot rename %s: %s", path, strerror(errno));
 }
 
 static sak_status recover_spool(sak_store *s, sqlite3 *db, const char *path, int *lost,
@@ -150,8 +149,11 @@ static sak_status recover_spool(sak_store *s, sqlite3 *db, const char *path, int
         goto out; /* not ours to judge */
     if ((status = sak_ingest_open(db, fd, path, &g, err)) != SAK_OK)
         goto out;
-    /* A lock can outlive its run: a child of the process may have inherited it. */
-    if (!locked && sak_ingest_run(g))
+    /* A lock can outlive its run: a child of the process may have inherited it, or somebody else is
+     * at the same work.  Who wrote the spool its first records tell; reading them does no harm. */
+    if (!locked && !sak_ingest_run(g))
+        status = sak_ingest_all(g, err);
+    if (status == SAK_OK && !locked && sak_ingest_run(g))
         status = is_dead(db, sak_ingest_run(g), (int)id.attempt, false, &dead, err);
     if (status != SAK_OK || !(locked || (sak_ingest_run(g) && dead)))
         goto out;

@@ -92,6 +92,7 @@ end
 
 --- A worker has ended: its trial is what its run says, or queued again.
 function Runner:ended(w, how, code)
+  self.collector:step() -- all that it wrote, even while another process is taking it in
   self.collector:drop(w.uid)
   self.orphans = self.store:sweep_settle(self.id)
   local state = self.store:query("select state from trial where id = ?1", w.trial.id)[1].state

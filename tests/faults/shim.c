@@ -1,7 +1,8 @@
 /* Preloaded into a program (LD_PRELOAD): its n-th call of a kind fails, once or from then on, or its
  * clock jumps.  Made by tests/test_faults.sh and tests/faults/sweep_faults.
  *
- *   SAK_FAULT       kind: malloc, open, read, write, fsync, rename, mmap, clock
+ *   SAK_FAULT       kind: malloc, open, read, write, fsync, rename, mmap, clock; network: all file
+ *                   systems are NFS
  *   SAK_FAULT_AT    n, counted from 1 over the whole process
  *   SAK_FAULT_ERRNO number (default 5, EIO); ENOMEM for malloc and mmap
  *   SAK_FAULT_STICK 1: every later call fails too (a disk that stays full)
@@ -23,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -151,6 +153,18 @@ int link(const char *from, const char *to)
         FAIL(-1);
     return real(from, to);
 }
+
+#define STATFS(name)                                                                               \
+    int name(const char *path, struct name *out)                                                   \
+    {                                                                                              \
+        REAL(int, #name, const char *, struct name *);                                             \
+        const int status = real(path, out);                                                        \
+        if (status == 0 && kind && strcmp(kind, "network") == 0)                                   \
+            out->f_type = 0x6969;                                                                  \
+        return status;                                                                             \
+    }
+STATFS(statfs)
+STATFS(statfs64)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 

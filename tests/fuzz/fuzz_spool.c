@@ -118,11 +118,13 @@ static void try(const uint8_t *data, size_t size)
         if (memcmp(whole, again, sizeof whole) != 0)
             abort();
         empty(db);
-        take_in(db, fd, SAK_SPOOL_HEADER + (size - SAK_SPOOL_HEADER) / 2);
-        fingerprint(db, again);
-        if (memcmp(whole, again, sizeof whole) != 0)
-            abort();
-        empty(db);
+        if (data[size - 1] % 4 == 0) { /* not always: it costs as much as all before it */
+            take_in(db, fd, SAK_SPOOL_HEADER + (size - SAK_SPOOL_HEADER) / 2);
+            fingerprint(db, again);
+            if (memcmp(whole, again, sizeof whole) != 0)
+                abort();
+            empty(db);
+        }
     }
     close(fd);
 }
