@@ -103,4 +103,19 @@ refused 2 "would both be saved as 'tiny'" predict 1 own/images/tiny.png own/imag
 refused 2 "that is a data set" predict 1 own/images --save own
 sed -i '$d' own/classes.txt
 refused 2 "semseg: run 1 (tiny) was trained with 16 classes, but own/val has" eval 1 --data own
+[ "$("$sak" eval 1 -q --csv --data own --tasks depth,sal | tail -n +2 | cut -d, -f1 | sort -u | tr '\n' ' ')" = "depth sal " ] ||
+    fail "--tasks does not pick what is scored"
+
+# a run whose data are gone predicts as before, and is evaluated where they lie now
+"$sak" run "$script" -q --set ~stages[1] --set model=multi_task --set teachers=[] --set stages[1].iterations=2 \
+    --set 'student.tasks=["depth","edge"]' --set 'data=sak.data.folder{root="own",size={32,48}}' >/dev/null
+run=$("$sak" sql --csv "select max(run) from runs" | tail -1 | tr -d '\r')
+"$sak" eval "$run" -q --csv >here.csv
+"$sak" predict "$run" own/images/wide.png -q --save here >/dev/null
+mv own moved
+"$sak" predict "$run" moved/images/wide.png -q --save gone >/dev/null
+cmp here/depth/wide.npy gone/depth/wide.npy || fail "a prediction depends on where the data lie"
+refused 2 "own: the run's data are no longer there; --data DIR says where they are" eval "$run"
+"$sak" eval "$run" -q --csv --data moved >there.csv
+cmp here.csv there.csv || fail "moved data are scored differently"
 echo "predict: ok"

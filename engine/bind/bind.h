@@ -26,7 +26,7 @@ typedef struct sak_job {
     const char *split;           /* of data, eval; NULL = not given */
     const char *save, *data;     /* of eval, predict: a folder; NULL = not given */
     const char *checkpoint;      /* best, last or a step; NULL = not given */
-    const char *tasks;           /* of predict: a,b,…; NULL = all */
+    const char *tasks;           /* of eval, predict: a,b,…; NULL = all */
     const char *edge_protocol;   /* of eval; NULL = as the run says */
     const char *max;             /* of cache; NULL = not given */
     bool pad, tile;              /* of predict */

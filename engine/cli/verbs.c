@@ -235,7 +235,7 @@ const sak_verb sak_verbs[] = {
      "\n"
      "Exit status 1 when check finds something wrong.",
      sak_verb_lua},
-    {"eval", "RUN", 1, 1, "split data set checkpoint edge-protocol save db threads unsafe-lua json csv quiet",
+    {"eval", "RUN", 1, 1, "split data set tasks checkpoint edge-protocol save db threads unsafe-lua json csv quiet",
      false, "score what a run trained, again or on other data",
      "Computes all metrics of the run's tasks as its last evaluation did, odsF included: for the same\n"
      "images and weights the same bits.  Prints them; the run's record stays as it is.\n"
@@ -244,6 +244,7 @@ const sak_verb sak_verbs[] = {
      "  sak eval 17 --split train --json\n"
      "  sak eval 17 --checkpoint best                 or the step of a checkpoint that was kept\n"
      "  sak eval 17 --data ../nyud --edge-protocol seism\n"
+     "  sak eval 17 --data ../bsds --tasks edge       where only some labels fit\n"
      "  sak eval 17 --save predictions                every prediction too, and a sheet\n"
      "\n"
      "--split is val, train, or the name of any list of the data.  --data takes a folder in the place of\n"

@@ -1,6 +1,7 @@
 /* MATLAB's .mat files through matio. */
 #include "data/mat.h"
 
+#include <hdf5.h>
 #include <matio.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -64,8 +65,10 @@ sak_status sak_mat_open(sak_mat **m, const char *path, sak_error *err)
     sak_mat *own = NULL;
     SAK_TRY(sak_alloc((void **)&own, 1, sizeof *own, err));
     own->hdf5 = version == 2;
-    if (own->hdf5)
+    if (own->hdf5) {
         pthread_mutex_lock(&hdf5_lock);
+        H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* it would print stacks of its own; errors are ours to report */
+    }
     own->file = Mat_Open(path, MAT_ACC_RDONLY);
     own->path = strdup(path);
     if (!own->file || !own->path) {

@@ -34,16 +34,16 @@ end
 
 local classes_of = { semseg = "classes", human_parts = "parts" }
 
---- Tasks of the run that the images have labels for, and the same number of classes.
-local function tasks_of(r, data, strict)
+--- The tasks asked for that the images have labels for, and the same number of classes.
+local function tasks_of(r, asked, data, strict)
   local tasks, missing = {}, {}
-  for _, task in ipairs(r.cfg.student.tasks) do
+  for _, task in ipairs(asked) do
     local key = classes_of[task]
     if not data.info.has[task] then
       missing[#missing + 1] = task
     elseif key and data.info[key] ~= r.ctx.data.info[key] then
-      error(failure.new(2, ("%s: %s was trained with %d classes, but %s has %d"):format(task, rebuild.name_of(r.row),
-        r.ctx.data.info[key], data.info.name, data.info[key])))
+      error(failure.new(2, ("%s: %s was trained with %d classes, but %s has %d; --tasks picks others"):format(task,
+        rebuild.name_of(r.row), r.ctx.data.info[key], data.info.name, data.info[key])))
     else
       tasks[#tasks + 1] = task
     end
@@ -117,10 +117,15 @@ function eval.run(job)
   end
   if job.data then cfg.data = other_data(cfg.data, job.data) end
   if job.save then predictions.check(store, job.db, job.save, cfg.data) end
-  local val = side(cfg.data, split)
+  local ok, val = pcall(side, cfg.data, split)
+  if not ok and not job.data and cfg.data.root and host.exists(cfg.data.root) ~= "folder" then
+    error(failure.new(2, ("%s: the run's data are no longer there; --data DIR says where they are"):format(cfg.data.root)))
+  elseif not ok then
+    error(val, 0)
+  end
   local data = { val = val, info = val:info(), size = cfg.data.size }
   data.info.classes, data.info.parts = cfg.data.classes or data.info.classes, cfg.data.parts or data.info.parts
-  local tasks = tasks_of(r, data, not job.data)
+  local tasks = tasks_of(r, rebuild.tasks(r, job.tasks), data, not job.data)
   local params = core.params(cfg.seed)
   local made, routing = stages.plan_evaluation(ctx, params, tasks)
   rebuild.load(r, params, cfg.data.size)
