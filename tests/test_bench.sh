@@ -22,6 +22,10 @@ holds "$(get min_s) > 0 and $(get min_s) <= $(get step_s) and $(get step_s) <= $
 holds "abs($(get gflops) * $(get step_s) / $(get gflop) - 1) < 1e-3"
 holds "abs($(get gflops) / $(get peak_gflops) - $(get fraction_of_peak)) < 1e-3"
 holds "$(get peak_rss_mb) between 4 and 4000 and $(get planned_mb) < $(get peak_rss_mb)"
+# the parts of the peak: none larger than the whole, and no plan below what is in use at once
+holds "(select count(*) >= 4 and sum(m.value ->> 'bytes') / 1048576.0 < $(get peak_rss_mb) from json_each(c.value, '\$.memory') m)"
+holds "$(get slab.least) > 0 and $(get slab.least) <= $(get slab.bytes) and $(get slab.bytes) < 1.2 * $(get slab.least)"
+holds "(select sum(p.value) = $(get slab.least) + $(get slab.inputs) from json_each(c.value, '\$.slab.parts') p)"
 holds "(select sum(f.value ->> 'share') between 0.95 and 1.05 from json_each(c.value, '\$.families') f)"
 holds "(select count(*) = 3 from json_each(c.value, '\$.families') f \
 where f.value ->> 'family' in ('linear', 'attention', 'optimiser'))"
@@ -48,7 +52,7 @@ awk "BEGIN { exit !($large > 50 + $small) }" || fail "peak memory: width 512 $la
 
 # for people
 "$sak" bench tiny_stage2 --steps 1 --profile > "$tmp/text"
-for words in 'GFLOP/s' 'of the peak measured beside it' 'MB peak' 'attention backward' '  time  '; do
+for words in 'GFLOP/s' 'of the peak measured beside it' 'MB peak' 'attention backward' '  time  ' 'weights [0-9]' 'in use at once' 'fullest at'; do
     grep -q -- "$words" "$tmp/text" || fail "no '$words' in $(cat "$tmp/text")"
 done
 "$sak" bench start > "$tmp/text"

@@ -154,7 +154,7 @@ static int compare(const example *e)
     near_to("loss", sak_graph_value(&fast.g, fast.loss), sak_graph_value(&plain.g, plain.loss), 1);
     for (int i = 0; i < plain.p.n; i++) {
         const sak_param *a = &plain.p.list[i];
-        near_to(a->name, fast.p.grad + fast.p.list[i].offset, plain.p.grad + a->offset, a->count);
+        near_to(a->name, fast.p.list[i].grad, a->grad, a->count);
     }
     assert_true(plain.g.plain_flops[1] == fast.g.plain_flops[1]);
     if (n > 0)

@@ -90,7 +90,7 @@ static sak_real *own_tensor(lua_State *L, bool write, sak_shape *shape)
         luaL_error(L, "there is no parameter '%s'", name);
     *shape = p->list[i].shape;
     if (strcmp(sak_opt_text(L, 5, "what", "value"), "grad") == 0)
-        return p->grad + p->list[i].offset;
+        return p->list[i].grad;
     sak_error err;
     if (sak_params_seal(p, &err) != SAK_OK)
         sak_raise(L, &err); /* does not return */

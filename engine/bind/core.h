@@ -66,6 +66,7 @@ void sak_push_tensor(lua_State *L, int graph_index, sak_graph *g, int node);
 
 /* graph:op(name, {attr}), for ops without inputs. */
 int sak_graph_op_method(lua_State *L);
+int sak_graph_memory_method(lua_State *L);
 
 /* Each adds its functions and types to the module table on top of the stack. */
 void sak_open_tensor(lua_State *L);

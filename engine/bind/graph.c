@@ -254,7 +254,9 @@ void sak_open_graph(lua_State *L)
         {"plan", g_plan},         {"allocate", g_allocate}, {"forward", g_forward},
         {"backward", g_backward}, {"value", g_value},     {"shape", g_shape},
         {"set", g_set},           {"flops", g_flops},     {"bytes", g_bytes},
-        {"profile", g_profile},   {"dump", g_dump}, {"hash", g_hash},       {"close", g_close},
+        {"memory", sak_graph_memory_method},
+        {"profile", g_profile},   {"dump", g_dump},       {"hash", g_hash},
+        {"close", g_close},
         {NULL, NULL},
     };
     sak_new_type(L, TYPE, methods, g_close);

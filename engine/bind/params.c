@@ -93,9 +93,7 @@ static int p_get(lua_State *L)
     sak_params *p = sak_to_params(L, 1);
     const int i = find(L, p, 2);
     const sak_param *q = &p->list[i];
-    const sak_real *x = lua_isnoneornil(L, 3) ? sak_params_value(p, i)
-                        : p->grad             ? p->grad + q->offset
-                                              : NULL;
+    const sak_real *x = lua_isnoneornil(L, 3) ? sak_params_value(p, i) : q->grad;
     if (!x)
         return luaL_error(L, "'%s' has no values yet", q->name);
     sak_push_values(L, x, q->count);

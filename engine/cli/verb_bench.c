@@ -117,6 +117,21 @@ static void print_shares(const json_t *row)
     printf("\n");
 }
 
+/* Planned parts; what is left of the measured peak is the program, its libraries and packed operands. */
+static void print_memory(const json_t *row, bool profile)
+{
+    size_t i = 0;
+    const json_t *part = NULL, *text = json_object_get(row, "memory_text");
+    double planned = 0;
+    json_array_foreach(json_object_get(row, "memory"), i, part)
+        planned += real(part, "bytes") / (1 << 20);
+    printf("  memory     %.0f MB peak: %s, the program and its buffers %.0f\n",
+           real(row, "peak_rss_mb"), json_string_value(json_array_get(text, 0)),
+           real(row, "peak_rss_mb") - planned);
+    for (i = 1; profile && i < json_array_size(text); i++)
+        printf("             %s\n", json_string_value(json_array_get(text, i)));
+}
+
 static void print_ops(const json_t *row)
 {
     size_t i = 0;
@@ -139,8 +154,7 @@ static void print_workload(const bench_case *c, const json_t *row, bool profile)
            real(row, "gflop"));
     printf("  executed   %.4g GFLOP, %.1f GFLOP/s\n", real(row, "gflop_executed"),
            real(row, "gflops_executed"));
-    printf("  memory     %.0f MB peak, of which the graph's plan %.0f MB\n",
-           real(row, "peak_rss_mb"), real(row, "planned_mb"));
+    print_memory(row, profile);
     print_shares(row);
     if (profile)
         print_ops(row);
@@ -198,6 +212,7 @@ static int measure(const sak_options *o, const bench_case *c, json_t *all)
     else if (!o->json)
         print_study(c, row);
     fflush(stdout);
+    json_object_del(row, "memory_text"); /* its figures are there too */
     json_array_append_new(all, row);
     return SAK_EXIT_OK;
 }

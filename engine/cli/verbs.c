@@ -341,7 +341,8 @@ const sak_verb sak_verbs[] = {
      "how fast this machine trains the reference workloads",
      "Times training steps (forward, backward, update) of random models on synthetic inputs, each\n"
      "case in a process of its own, and prints step time, GFLOP/s, the fraction of a peak it\n"
-     "measures beside it, peak memory, and where the time goes.  FLOPs are counted as published\n"
+     "measures beside it, peak memory and its parts, and where the time goes; --profile lists every\n"
+     "operation, and what lies in memory at the peak.  FLOPs are counted as published\n"
      "models compute, so that programs compare; what is executed is printed too.\n"
      "\n"
      "  s1_full            stage 1, ViT-S student, three ViT-B teachers, 224x224, batch 8\n"

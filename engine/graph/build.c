@@ -4,19 +4,28 @@
 #include <string.h>
 
 #include "graph/graph.h"
+#include "graph/guard.h"
 
 void sak_graph_open(sak_graph *g, bool training, uint64_t seed)
 {
     const char *asked = getenv("SAK_REWRITE");
     *g = (sak_graph){.training = training, .seed = seed, .loss = -1};
     g->rewrite = !asked || strcmp(asked, "off") != 0;
+    asked = getenv("SAK_BUFFERS");
+    g->apart = asked && strcmp(asked, "apart") == 0;
 }
 
 void sak_graph_close(sak_graph *g)
 {
+    for (int i = 0; i < g->n; i++)
+        if (g->node[i]->kind == SAK_NODE_PARAM && g->node[i]->grad >= 0)
+            sak_params_forget_grad(g->node[i]->params, g->node[i]->param,
+                                   g->buffer[g->node[i]->grad].p);
+    sak_guard_close(g);
+    sak_free(g->input);
     sak_free(g->activation);
-    sak_free(g->shared);
     sak_free(g->each);
+    free(g->buffer);
     free(g->op_seconds);
     free(g->call);
     free(g->order);
@@ -42,7 +51,7 @@ static sak_status add(sak_graph *g, sak_node_kind kind, int *out, sak_error *err
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory for graph nodes");
     node->kind = kind;
     node->root = node->grad_root = g->n;
-    node->value_at = node->again_at = node->save_at = node->grad_at = -1;
+    node->value = node->again = node->save = node->grad = -1;
     node->block = g->block;
     node->s.attr = &node->attr;
     node->s.training = g->training;
@@ -183,7 +192,7 @@ sak_real *sak_graph_value(const sak_graph *g, int i)
     const sak_node *node = g->node[g->node[i]->root];
     if (node->kind == SAK_NODE_PARAM)
         return (sak_real *)(uintptr_t)sak_params_value(node->params, node->param); /* ops only read it */
-    return node->value_at < 0 || !g->activation ? NULL : g->activation + node->value_at;
+    return node->value < 0 ? NULL : g->buffer[node->value].p;
 }
 
 double sak_graph_flops(const sak_graph *g, bool with_backward)
@@ -206,6 +215,5 @@ double sak_graph_flops(const sak_graph *g, bool with_backward)
 
 size_t sak_graph_bytes(const sak_graph *g, int threads)
 {
-    return (size_t)(g->activation_count + g->shared_count + g->each_count * threads) *
-           sizeof(sak_real);
+    return (size_t)(g->input_count + g->activation_count + g->each_count * threads) * sizeof(sak_real);
 }

@@ -16,8 +16,9 @@ void sak_graph_dump(const sak_graph *g, FILE *out)
         fprintf(out, "%s%s%s%s%s", node->name ? "  " : "", node->name ? node->name : "",
                 node->live ? "" : "  (pruned)", node->needs_grad ? "  grad" : "",
                 node->output ? "  output" : "");
-        if (node->value_at >= 0)
-            fprintf(out, "  @%" PRId64, node->value_at);
+        if (node->value >= 0)
+            fprintf(out, "  @%" PRId64 " calls %d-%d", g->buffer[node->value].at,
+                    g->buffer[node->value].from, g->buffer[node->value].to);
         fputc('\n', out);
     }
 }

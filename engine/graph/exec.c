@@ -4,21 +4,24 @@
 #include <time.h>
 
 #include "graph/graph.h"
+#include "graph/guard.h"
 #include "kernels/gemm.h"
+
+static sak_real *at(const sak_graph *g, int buffer)
+{
+    return buffer < 0 ? NULL : g->buffer[buffer].p;
+}
 
 static sak_real *grad_of(const sak_graph *g, int i)
 {
-    const sak_node *node = g->node[g->node[i]->grad_root];
-    if (node->kind == SAK_NODE_PARAM)
-        return node->params->grad + node->params->list[node->param].offset;
-    return g->activation + node->grad_at;
+    return at(g, g->node[g->node[i]->grad_root]->grad);
 }
 
 /* What backward sees of a value: where it was recomputed, that. */
 static sak_real *value_again(const sak_graph *g, int i)
 {
     const sak_node *root = g->node[g->node[i]->root];
-    return root->again_at >= 0 ? g->activation + root->again_at : sak_graph_value(g, i);
+    return root->again >= 0 ? at(g, root->again) : sak_graph_value(g, i);
 }
 
 static void resolve_again(sak_graph *g, sak_call *call)
@@ -60,44 +63,53 @@ static void resolve_backward(sak_graph *g, sak_call *call, bool *written)
     }
 }
 
-static sak_status allocate_params(sak_graph *g, sak_error *err)
+static sak_status seal_params(const sak_graph *g, sak_error *err)
+{
+    for (int i = 0; i < g->n; i++)
+        if (g->node[i]->kind == SAK_NODE_PARAM)
+            SAK_TRY(sak_params_seal(g->node[i]->params, err));
+    return SAK_OK;
+}
+
+/* Another graph over the same parameters may have put its own there. */
+static void offer_gradients(const sak_graph *g)
 {
     for (int i = 0; i < g->n; i++) {
-        sak_node *node = g->node[i];
-        if (node->kind != SAK_NODE_PARAM)
-            continue;
-        SAK_TRY(sak_params_seal(node->params, err));
-        if (node->needs_grad)
-            SAK_TRY(sak_params_need_grad(node->params, err));
+        const sak_node *node = g->node[i];
+        if (node->kind == SAK_NODE_PARAM && node->grad >= 0)
+            node->params->list[node->param].grad = at(g, node->grad);
+    }
+}
+
+static sak_status allocate_buffers(sak_graph *g, sak_error *err)
+{
+    if (g->apart)
+        return sak_guard_open(g, err);
+    SAK_TRY(sak_alloc((void **)&g->input, (size_t)g->input_count, sizeof(sak_real), err));
+    SAK_TRY(sak_alloc((void **)&g->activation, (size_t)g->activation_count, sizeof(sak_real), err));
+    for (int i = 0; i < g->n_buffers; i++) {
+        sak_buffer *b = &g->buffer[i];
+        b->p = (b->kind == SAK_BUFFER_INPUT ? g->input : g->activation) + b->at;
     }
     return SAK_OK;
 }
 
-sak_status sak_graph_allocate(sak_graph *g, sak_error *err)
+static sak_status resolve(sak_graph *g, sak_error *err)
 {
-    if (g->activation)
-        return SAK_OK;
-    SAK_TRY(allocate_params(g, err));
-    const size_t threads = (size_t)sak_pool_threads();
-    SAK_TRY(sak_alloc((void **)&g->activation, (size_t)g->activation_count, sizeof(sak_real), err));
-    SAK_TRY(sak_alloc((void **)&g->shared, (size_t)g->shared_count, sizeof(sak_real), err));
-    SAK_TRY(sak_alloc((void **)&g->each, (size_t)g->each_count * threads, sizeof(sak_real), err));
-    g->op_seconds = calloc((size_t)g->n_calls + 1, sizeof *g->op_seconds);
-    bool *written = calloc((size_t)g->n, sizeof *written);
-    if (!written || !g->op_seconds) {
-        free(written);
+    bool *written = calloc((size_t)g->n + 1, sizeof *written);
+    if (!written)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's calls");
-    }
+    if (g->loss >= 0)
+        written[g->node[g->loss]->grad_root] = true; /* it begins as 1 */
     for (int i = 0; i < g->n_calls; i++) {
         sak_call *call = &g->call[i];
         const sak_node *node = g->node[call->node];
         call->c = (sak_opcall){.s = &node->s,
-                               .shared = g->shared,
+                               .save = at(g, node->save),
+                               .shared = at(g, call->scratch),
                                .each = g->each,
                                .each_stride = g->each_count,
                                .rng = {g->seed, SAK_RNG_OP, 0, (uint32_t)call->node}};
-        if (node->save_at >= 0)
-            call->c.save = g->activation + node->save_at;
         if (call->backward)
             resolve_backward(g, call, written);
         else if (call->again)
@@ -107,6 +119,20 @@ sak_status sak_graph_allocate(sak_graph *g, sak_error *err)
     }
     free(written);
     return SAK_OK;
+}
+
+sak_status sak_graph_allocate(sak_graph *g, sak_error *err)
+{
+    if (g->op_seconds)
+        return SAK_OK;
+    SAK_TRY(seal_params(g, err));
+    const size_t threads = (size_t)sak_pool_threads();
+    SAK_TRY(allocate_buffers(g, err));
+    SAK_TRY(sak_alloc((void **)&g->each, (size_t)g->each_count * threads, sizeof(sak_real), err));
+    SAK_TRY(resolve(g, err));
+    offer_gradients(g);
+    g->op_seconds = calloc((size_t)g->n_calls + 1, sizeof *g->op_seconds);
+    return g->op_seconds ? SAK_OK : SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's calls");
 }
 
 static void copy_gradient(const sak_graph *g, const sak_call *call)
@@ -135,6 +161,10 @@ static void walk(sak_graph *g, int from, int to, uint64_t step)
         sak_call *call = &g->call[i];
         const double start = g->profiling ? now() : 0;
         call->c.rng.step = step;
+        if (g->apart)
+            sak_guard_before(g, i);
+        if (call->backward && call->node == g->loss)
+            *grad_of(g, g->loss) = 1;
         if (call->copy_to >= 0)
             copy_gradient(g, call);
         else if (call->backward)
@@ -143,6 +173,8 @@ static void walk(sak_graph *g, int from, int to, uint64_t step)
             call->c.s->op->forward(&call->c);
         if (g->profiling)
             g->op_seconds[i] += now() - start;
+        if (g->apart)
+            sak_guard_after(g, i);
     }
     sak_gemm_set_bf16(false);
 }
@@ -156,6 +188,6 @@ void sak_graph_backward(sak_graph *g, uint64_t step)
 {
     if (g->loss < 0)
         return;
-    *grad_of(g, g->loss) = 1;
+    offer_gradients(g);
     walk(g, g->first_backward, g->n_calls, step);
 }

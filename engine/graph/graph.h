@@ -29,8 +29,26 @@ typedef struct sak_node {
     bool recomputed; /* backward computes its value again */
     int root;        /* views: the node that owns the memory; else itself */
     int grad_root;   /* likewise for the gradient */
-    int64_t value_at, again_at, save_at, grad_at; /* offsets into the activation slab, -1 = none */
+    int value, again, save, grad; /* buffers, -1 = none; `again` holds a recomputed value */
 } sak_node;
+
+typedef enum sak_buffer_kind {
+    SAK_BUFFER_INPUT, /* memory of its own, outside the slab: filled before the step */
+    SAK_BUFFER_VALUE,
+    SAK_BUFFER_AGAIN,
+    SAK_BUFFER_SAVE,
+    SAK_BUFFER_GRAD,
+    SAK_BUFFER_SCRATCH, /* shared scratch of one call */
+} sak_buffer_kind;
+
+/* A range of the activation slab, and when it is in use. */
+typedef struct sak_buffer {
+    sak_buffer_kind kind;
+    int node;
+    int from, to;      /* calls: of the first writer to that of the last reader; n_calls: after the step */
+    int64_t count, at; /* elements: size, and offset in the slab or among the inputs */
+    sak_real *p;       /* once allocated */
+} sak_buffer;
 
 typedef struct sak_call {
     int node;
@@ -38,6 +56,7 @@ typedef struct sak_call {
     bool again; /* forward, repeated for backward */
     sak_opcall c;
     int copy_to; /* backward of a view that cannot share its gradient: add into this node */
+    int scratch; /* buffer, -1 = none */
 } sak_call;
 
 typedef struct sak_graph {
@@ -56,14 +75,17 @@ typedef struct sak_graph {
     int *order; /* nodes in execution order: every node after its inputs */
     sak_call *call;
     int n_calls, first_backward;
-    int64_t activation_count, shared_count, each_count; /* elements */
-    sak_real *activation, *shared, *each;
+    sak_buffer *buffer;
+    int n_buffers;
+    int64_t input_count, activation_count, each_count; /* elements: inputs, slab, scratch per thread */
+    sak_real *input, *activation, *each;
+    bool apart; /* every buffer is allocated by itself and spoilt while it is not in use (guard.h) */
     double *op_seconds; /* per call, filled while profiling */
     bool profiling;
 } sak_graph;
 
 /* Rewriting is on, unless SAK_REWRITE=off in the environment; set g->rewrite to change it before
- * planning.  The forms differ in rounding. */
+ * planning.  The forms differ in rounding.  SAK_BUFFERS=apart sets g->apart. */
 void sak_graph_open(sak_graph *g, bool training, uint64_t seed);
 void sak_graph_close(sak_graph *g);
 
@@ -96,7 +118,7 @@ void sak_graph_backward(sak_graph *g, uint64_t step);
 int sak_graph_find(const sak_graph *g, const char *name); /* input or output; -1 if absent */
 sak_real *sak_graph_value(const sak_graph *g, int node);
 double sak_graph_flops(const sak_graph *g, bool with_backward); /* as executed */
-size_t sak_graph_bytes(const sak_graph *g, int threads); /* activations + scratch */
+size_t sak_graph_bytes(const sak_graph *g, int threads); /* inputs + activations + scratch */
 /* SHA-256 of a planned graph: operations, attributes, shapes, names, what is differentiated.  Values of
  * parameters and inputs are no part of it. */
 void sak_graph_hash(const sak_graph *g, char out[SAK_HASH_TEXT]);

@@ -20,9 +20,8 @@ void sak_params_close(sak_params *p)
     for (int i = 0; i < p->n_kept; i++)
         sak_mapping_drop(p->kept[i]);
     free(p->kept);
-    sak_free(p->grad);
-    sak_free(p->m);
-    sak_free(p->v);
+    sak_free_pages(p->m, (size_t)p->total, sizeof(sak_real));
+    sak_free_pages(p->v, (size_t)p->total, sizeof(sak_real));
     free(p->list);
     sak_arena_close(&p->arena);
     *p = (sak_params){0};
@@ -127,26 +126,19 @@ static void initialise_chunk(void *ctx, int64_t begin, int64_t end, int64_t chun
             initialise(p, &p->list[i]);
 }
 
+/* Pages that are never touched take no memory: values that are borrowed, moments of what is frozen. */
 static sak_status slab(sak_real **out, const sak_params *p, sak_error *err)
 {
     if (*out)
         return SAK_OK;
-    return sak_alloc((void **)out, (size_t)p->total, sizeof(sak_real), err);
-}
-
-/* The slab of the values: pages of borrowed ones are never touched, so they take no memory. */
-static sak_status reserve(sak_params *p, sak_error *err)
-{
-    if (p->value)
-        return SAK_OK;
-    return sak_alloc_pages((void **)&p->value, (size_t)p->total, sizeof(sak_real), err);
+    return sak_alloc_pages((void **)out, (size_t)p->total, sizeof(sak_real), err);
 }
 
 sak_status sak_params_seal(sak_params *p, sak_error *err)
 {
     if (p->sealed)
         return SAK_OK;
-    SAK_TRY(reserve(p, err));
+    SAK_TRY(slab(&p->value, p, err));
     sak_parallel_for(p->n, 1, initialise_chunk, p);
     p->sealed = true;
     return SAK_OK;
@@ -173,7 +165,7 @@ sak_status sak_params_write(sak_params *p, int i, sak_real **out, sak_error *err
 {
     sak_param *q = &p->list[i];
     SAK_TRY(check_movable(p, i, err));
-    SAK_TRY(reserve(p, err));
+    SAK_TRY(slab(&p->value, p, err));
     *out = p->value + q->offset;
     q->borrowed = NULL;
     q->given = true;
@@ -232,15 +224,16 @@ sak_status sak_params_set_trainable(sak_params *p, int i, bool trainable, sak_er
     return SAK_OK;
 }
 
-sak_status sak_params_need_grad(sak_params *p, sak_error *err)
-{
-    return slab(&p->grad, p, err);
-}
-
 sak_status sak_params_need_moments(sak_params *p, sak_error *err)
 {
     SAK_TRY(slab(&p->m, p, err));
     return slab(&p->v, p, err);
+}
+
+void sak_params_forget_grad(sak_params *p, int i, const sak_real *grad)
+{
+    if (i < p->n && p->list[i].grad == grad) /* n is 0 in a set that was closed before */
+        p->list[i].grad = NULL;
 }
 
 sak_status sak_params_ema(sak_params *dst, const sak_params *src, double momentum, sak_error *err)

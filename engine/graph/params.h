@@ -1,5 +1,6 @@
-/* Parameters: named tensors in one slab, with gradient and optimiser moments as parallel ranges; the
- * values of a frozen model may instead be borrowed from the mapped file they are stored in.
+/* Parameters: named tensors in one slab, with optimiser moments as parallel ranges; the values of a
+ * frozen model may instead be borrowed from the mapped file they are stored in.  Gradients lie in the
+ * memory of the graph that computes them.
  * Several graphs (training, evaluation) share one set; names follow timm / the published checkpoints. */
 #ifndef SAK_GRAPH_PARAMS_H
 #define SAK_GRAPH_PARAMS_H
@@ -34,6 +35,7 @@ typedef struct sak_param {
     bool has_grad;  /* some training graph writes its gradient */
     bool given;     /* its value was loaded: not initialised */
     const sak_real *borrowed; /* where its value is read instead of the slab; NULL: in the slab */
+    sak_real *grad; /* of the latest backward pass, until that graph's next step; NULL: none */
 } sak_param;
 
 typedef struct sak_params {
@@ -43,7 +45,7 @@ typedef struct sak_params {
     int64_t total; /* elements of a slab, padding included */
     uint64_t seed;
     bool sealed;
-    sak_real *value, *grad, *m, *v; /* the slabs; grad, m and v when training needs them */
+    sak_real *value, *m, *v; /* the slabs; m and v when training needs them */
     sak_mapping **kept; /* files that values are borrowed from */
     int n_kept;
 } sak_params;
@@ -61,8 +63,10 @@ sak_status sak_params_add(sak_params *p, const char *name, const sak_shape *shap
 /* Allocates the values and initialises those not given; afterwards no parameter can be added and none
  * changes its place.  Idempotent.  Initial values depend on (seed, name, element) only. */
 sak_status sak_params_seal(sak_params *p, sak_error *err);
-sak_status sak_params_need_grad(sak_params *p, sak_error *err);
 sak_status sak_params_need_moments(sak_params *p, sak_error *err);
+
+/* A graph's memory goes: the parameter's gradient too, if it is this one. */
+void sak_params_forget_grad(sak_params *p, int i, const sak_real *grad);
 
 /* SAK_EIO if a file that parameters are read from was written meanwhile. */
 sak_status sak_params_check_files(const sak_params *p, sak_error *err);

@@ -20,7 +20,7 @@ typedef struct job {
 
 static bool updated(const sak_param *q)
 {
-    return q->trainable && q->has_grad;
+    return q->trainable && q->grad;
 }
 
 static int64_t chunks_of(const sak_param *q)
@@ -55,7 +55,7 @@ static void norm_param(void *ctx, int64_t begin, int64_t end, int64_t chunk, int
         const int64_t n = chunks_of(q);
         for (int64_t k = c < begin ? begin - c : 0; k < n && c + k < end; k++) {
             const int64_t at = k * CHUNK, left = q->count - at, size = left < CHUNK ? left : CHUNK;
-            const sak_real *g = j->p->grad + q->offset + at;
+            const sak_real *g = q->grad + at;
             double sum = 0;
             for (int64_t e = 0; updated(q) && e < size; e += 256) {
                 const int64_t m = size - e < 256 ? size - e : 256;
@@ -95,7 +95,7 @@ static void update(const job *j, const sak_param *q, int64_t at, int64_t n)
     const sak_optim *o = j->o;
     const int64_t off = q->offset + at;
     sak_real *x = j->p->value + off, *m = j->p->m + off, *v = j->p->v + off;
-    const sak_real *g = j->p->grad + off;
+    const sak_real *g = q->grad + at;
     if (o->kind == SAK_SGD) {
         sgd(j, n, x, g, v);
         return;

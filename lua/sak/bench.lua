@@ -5,6 +5,7 @@ local core = require "sak.core"
 local host = require "sak.host"
 local cases = require "sak.bench_cases"
 local failure = require "sak.failure"
+local memory = require "sak.memory"
 local step = require "sak.bench_step"
 
 local bench = {}
@@ -53,11 +54,13 @@ local function workload(c, job, steps)
   local median, least = step.statistics(times)
   peak = math.max(peak, peak_now())
   local flops, executed = cases.flops(c), s.graph:flops(true)
+  local parts = memory.of(s.graph, s.params, s.ctx.teachers)
   return { case = c.name, step_s = median, min_s = least, max_s = times[#times], steps = steps, batch = c.batch,
     images_per_s = c.batch / median, gflop = flops / 1e9, gflop_executed = executed / 1e9,
     gflops = flops / median / 1e9, gflops_executed = executed / median / 1e9,
     fraction_of_peak = flops / median / peak, peak_gflops = peak / 1e9,
-    planned_mb = s.graph:bytes() / 2 ^ 20, threads = core.threads(), precision = precision,
+    planned_mb = s.graph:bytes() / 2 ^ 20, memory = host.array(parts.parts), slab = parts.slab,
+    memory_text = host.array(memory.describe(parts)), threads = core.threads(), precision = precision,
     isa = core.machine().isa, blis_kernel = core.machine().blis_kernel, families = host.array(families),
     ops = host.array(ops) }
 end
