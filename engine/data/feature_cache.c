@@ -132,7 +132,8 @@ static pack *pack_named(sak_feature_cache *c, const char *name)
         const int room = c->room ? 2 * c->room : 16;
         if (sak_alloc(&p, (size_t)room, sizeof *c->pack, NULL) != SAK_OK)
             return NULL;
-        memcpy(p, c->pack, sizeof *c->pack * (size_t)c->n);
+        if (c->n)
+            memcpy(p, c->pack, sizeof *c->pack * (size_t)c->n);
         sak_free(c->pack);
         c->pack = p;
         c->room = room;

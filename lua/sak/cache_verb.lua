@@ -9,6 +9,7 @@ local host = require "sak.host"
 local identity = require "sak.identity"
 local shared_stage = require "sak.shared_stage"
 local spec = require "sak.spec"
+local stages = require "sak.stages"
 
 local cache_verb = {}
 
@@ -134,8 +135,8 @@ end
 --- Computes images of one stage again, in the order a run with this seed sees them.
 ---@return {compared: integer, differing: integer, absent: integer, damaged: integer}
 local function recompute(ctx, stage, limit)
-  local cfg, size = ctx.cfg, stage.size or stage.data and stage.data.size or ctx.data.size
-  local function new_graph() return core.graph { rewrite = cfg.engine.rewrite, bf16 = cfg.precision == "bf16" } end
+  local cfg, size = ctx.cfg, stages.size(ctx, stage)
+  local function new_graph() return stages.new_graph(cfg, false) end
   local source <close> = features.sketch(ctx, size, new_graph)
   local graph <close> = setmetatable({ g = new_graph() }, { __close = function(self) self.g:close() end })
   graph.g:output("pixels", graph.g:input("image", { stage.batch, size[1], size[2], 3 }):mean_all())

@@ -59,7 +59,7 @@ function check.stage(ctx, stage)
   local start = {}
   for i, file in ipairs(made.starts_from or {}) do start[i] = file.text end
   return { name = stage.name, kind = stage.kind, batch = stage.batch, size = stages.size(ctx, stage),
-    starts_from = start, parameters = count(made.params),
+    starts_from = start, cached = made.cached ~= nil, parameters = count(made.params),
     teachers = teachers, forward = made.graph:flops(false), flops = made.graph:flops(true),
     plain_flops = made.graph:flops(true, true),
     activation_bytes = activations, bytes = activations + state,
@@ -82,7 +82,10 @@ local function print_stage(row)
   for _, part in ipairs(order) do
     if row.parameters[part] then print(("  %-10s %12s parameters"):format(part, millions(row.parameters[part]))) end
   end
-  if row.teachers > 0 then print(("  %-10s %12s parameters, frozen"):format("teachers", millions(row.teachers))) end
+  if row.teachers > 0 then
+    print(("  %-10s %12s parameters, frozen%s"):format("teachers", millions(row.teachers),
+      row.cached and "; their features come from the cache, the step below is without them" or ""))
+  end
   print(("  step       %12s per image (forward %s)"):format(("%.2f GFLOP"):format(row.flops / row.batch / 1e9),
     ("%.2f"):format(row.forward / row.batch / 1e9)))
   if row.plain_flops > row.flops then

@@ -63,7 +63,8 @@ local function names_of(teachers)
   return names, width
 end
 
-local function new_graph(cfg, training)
+--- An empty graph as the configuration has them executed.
+function stages.new_graph(cfg, training)
   return core.graph { training = training, seed = cfg.seed, rewrite = cfg.engine.rewrite,
     checkpoint = cfg.engine.checkpoint == "blocks", bf16 = cfg.precision == "bf16" }
 end
@@ -74,7 +75,7 @@ end
 local function assemble(ctx, params, o)
   local cfg, stage = ctx.cfg, o.stage
   local size = stage and stages.size(ctx, stage) or o.size or ctx.data.size
-  local graph = new_graph(cfg, o.stage ~= nil)
+  local graph = stages.new_graph(cfg, o.stage ~= nil)
   local later, finish = deferred()
   local inputs = {}
   local scope = nn.scope(graph, params, { inputs = inputs })
@@ -82,7 +83,7 @@ local function assemble(ctx, params, o)
   local distils = stage and stage.alpha ~= 0 and stage.kind ~= "probe"
   local needs_maps = distils or cfg.model == "teacher_heads" or cfg.model == "all_teachers"
   local cached = cfg.cache and distils and #ctx.teachers > 0
-    and features.sketch(ctx, size, function() return new_graph(cfg, false) end) or nil
+    and features.sketch(ctx, size, function() return stages.new_graph(cfg, false) end) or nil
   local maps = cached and cached:maps(graph, o.batch) or needs_maps and teacher_maps(ctx, graph, image, later, inputs) or {}
   local spec = build.student(cfg, ctx.functions, ctx.teachers, ctx.data.info, o.tasks, stage and stage.kind)
   spec.training, spec.drop_aligners = stage ~= nil, not distils
@@ -183,7 +184,7 @@ function plan.pretrain(ctx, stage)
   local cfg = ctx.cfg
   local fields, more = pretrain.needs(stage.objective, cfg.student.stem)
   local shapes <close> = dataset.train_loader(ctx.data, cfg.data, stage, fields, cfg.seed, more)
-  local params, graph = core.params(cfg.seed), new_graph(cfg, true)
+  local params, graph = core.params(cfg.seed), stages.new_graph(cfg, true)
   local later, finish = deferred()
   local inputs = {}
   local scope = nn.scope(graph, params, { inputs = inputs })
