@@ -43,6 +43,13 @@ typedef enum sak_binary {
     SAK_BINARY_COUNT,
 } sak_binary;
 
+/* Batch norm's backward: per channel w, mean, rstd and the gradients of w and b; per = 1 / rows, or 0
+ * where the statistics are given. */
+typedef struct sak_batch_norm {
+    const sak_real *w, *mean, *rstd, *dw, *db;
+    sak_real per;
+} sak_batch_norm;
+
 /* All arrays are contiguous; x and y may be the same array unless said otherwise. `acc`: add to the
  * output instead of overwriting. */
 typedef struct sak_simd {
@@ -91,6 +98,19 @@ typedef struct sak_simd {
                              sak_real rstd, sak_real *dw, sak_real *db);
     /* p = exp(p - lse), then d = p (d - inner): one row of attention's backward, both in place */
     void (*attention_grad)(int64_t n, sak_real lse, sak_real inner, sak_real *p, sak_real *d);
+    void (*add_offset)(int64_t n, sak_real c, const sak_real *x, sak_real *y); /* y += c + x */
+    /* y = (y +) w clamp(inner (a - b), -most, most): gradients of losses of a difference */
+    void (*difference)(int64_t n, sak_real w, sak_real inner, sak_real most, const sak_real *a,
+                       const sak_real *b, sak_real *y, bool acc);
+    /* Batch norm of one row of n channels: y = (x - mean) rstd w + b; sum += (x - mean)^2; its share of
+     * dw += dy (x - mean) rstd and db += dy; dx = w rstd (dy - (db + xhat dw) per). */
+    void (*batch_norm)(int64_t n, const sak_real *x, const sak_real *mean, const sak_real *rstd,
+                       const sak_real *w, const sak_real *b, sak_real *y);
+    void (*add_squares)(int64_t n, const sak_real *x, const sak_real *mean, sak_real *sum);
+    void (*batch_norm_wgrad)(int64_t n, const sak_real *x, const sak_real *dy, const sak_real *mean,
+                             const sak_real *rstd, sak_real *dw, sak_real *db);
+    void (*batch_norm_grad)(int64_t n, const sak_batch_norm *s, const sak_real *x, const sak_real *dy,
+                            sak_real *dx, bool acc);
     /* dx = scale * y * (dy - sum(dy y)): one row of softmax */
     void (*softmax_grad)(int64_t n, sak_real scale, const sak_real *y, const sak_real *dy,
                          sak_real *dx, bool acc);

@@ -106,21 +106,18 @@ static void position_products(const attention *a, int64_t n, sak_mat q, sak_real
 
 /* Adds q . rel_h[y - y'] + q . rel_w[x - x'] to the scores of the block's rows from r0. */
 static void add_positions(const attention *a, int64_t r0, int64_t n, sak_mat q, sak_real *s,
-                          sak_real *t, sak_real *restrict line)
+                          sak_real *t, sak_real *line)
 {
     position_products(a, n, q, t);
     for (int64_t r = 0; r < n; r++) {
         const int64_t y = (r0 + r) / a->w, x = (r0 + r) % a->w;
         const sak_real *th = t + r * a->rel + y + a->h - 1;
         const sak_real *tw = t + r * a->rel + 2 * a->h - 1 + x + a->w - 1;
-        sak_real *restrict row = s + r * a->ld;
+        sak_real *row = s + r * a->ld;
         for (int64_t x2 = 0; x2 < a->w; x2++)
             line[x2] = tw[-x2];
-        for (int64_t y2 = 0; y2 < a->h; y2++, row += a->w) {
-            const sak_real of_row = th[-y2];
-            for (int64_t x2 = 0; x2 < a->w; x2++)
-                row[x2] += of_row + line[x2];
-        }
+        for (int64_t y2 = 0; y2 < a->h; y2++, row += a->w)
+            a->simd->add_offset(a->w, th[-y2], line, row);
     }
 }
 
@@ -188,20 +185,16 @@ static void position_gradients(const attention *a, int64_t r0, int64_t n, sak_ma
                                sak_real *dq, sak_real *drel)
 {
     const int64_t nh = 2 * a->h - 1, nw = 2 * a->w - 1;
-    sak_real *dt = m->dt, *restrict line = m->line;
+    sak_real *dt = m->dt, *line = m->line;
     memset(dt, 0, (size_t)(n * a->rel) * sizeof *dt);
     for (int64_t r = 0; r < n; r++) {
         const int64_t y = (r0 + r) / a->w, x = (r0 + r) % a->w;
         sak_real *th = dt + r * a->rel + y + a->h - 1, *tw = dt + r * a->rel + nh + x + a->w - 1;
-        const sak_real *restrict row = m->ds + r * a->ld;
+        const sak_real *row = m->ds + r * a->ld;
         memset(line, 0, (size_t)a->w * sizeof *line);
         for (int64_t y2 = 0; y2 < a->h; y2++, row += a->w) {
-            sak_real sum = 0;
-            for (int64_t x2 = 0; x2 < a->w; x2++)
-                sum += row[x2];
-            th[-y2] = sum;
-            for (int64_t x2 = 0; x2 < a->w; x2++)
-                line[x2] += row[x2];
+            th[-y2] = a->simd->sum(a->w, row);
+            a->simd->add(a->w, line, row, line);
         }
         for (int64_t x2 = 0; x2 < a->w; x2++)
             tw[-x2] = line[x2];

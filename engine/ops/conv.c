@@ -154,17 +154,32 @@ static void conv2d_rows(void *ctx, int64_t begin, int64_t end, int64_t chunk, in
     sak_gemm(n, v->O, in, (sak_mat){cols, in, 1}, (sak_mat){v->weight, v->O, 1}, y, v->O, 1, bias);
 }
 
-/* (O, I, kh, kw) to (kh, kw, I, O), or with `flip` to (kh, kw, O, I) turned by 180 degrees. */
-static void repack(const conv *v, const sak_real *weight, bool flip)
+typedef struct repacking {
+    const conv *v;
+    const sak_real *weight;
+    bool flip;
+} repacking;
+
+/* Rows of outputs: (O, I, kh, kw) to (kh, kw, I, O), or with `flip` to (kh, kw, O, I) turned by 180
+ * degrees. */
+static void repack_outputs(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
 {
+    (void)chunk, (void)worker;
+    const repacking *r = ctx;
+    const conv *v = r->v;
     const int64_t taps = v->kh * v->kw;
     for (int64_t t = 0; t < taps; t++) {
-        const sak_real *from = weight + (flip ? taps - 1 - t : t);
+        const sak_real *from = r->weight + (r->flip ? taps - 1 - t : t);
         sak_real *to = v->weight + t * v->I * v->O;
-        for (int64_t o = 0; o < v->O; o++)
-            for (int64_t i = 0; i < v->I; i++)
-                to[flip ? o * v->I + i : i * v->O + o] = from[(o * v->I + i) * taps];
+        for (int64_t i = 0; i < v->I; i++)
+            for (int64_t o = begin; o < end; o++)
+                to[r->flip ? o * v->I + i : i * v->O + o] = from[(o * v->I + i) * taps];
     }
+}
+
+static void repack(const conv *v, const sak_real *weight, bool flip)
+{
+    sak_parallel_for(v->O, 16, repack_outputs, &(repacking){v, weight, flip});
 }
 
 static void conv2d_forward(const sak_opcall *c)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <tgmath.h>
 
+#include "kernels/simd.h"
 #include "ops/loss_parts.h"
 
 enum { GRAIN = 16384, LANES = 8 }; /* elements per chunk; independent sums, for the vectoriser */
@@ -25,13 +26,15 @@ static void mean_forward(const sak_opcall *c, sak_chunk_fn *fn)
     c->y[0] = (sak_real)(loss_sum(l.part, 0, sak_chunks(n, GRAIN), 1, 0) / (double)n);
 }
 
-/* Writes d to dx[0] and -d to dx[1], where they are wanted. */
-static void put_both(const sak_opcall *c, int64_t i, sak_real d)
+/* Adds w clamp(inner (s - t), -most, most) to the gradient of s, its negative to that of t, where they
+ * are wanted, in elements [begin, end). */
+static void put_difference(const sak_opcall *c, int64_t begin, int64_t end, sak_real w, sak_real inner,
+                           sak_real most)
 {
-    if (c->dx[0])
-        sak_put(c->dx[0], i, d, c->acc[0]);
-    if (c->dx[1])
-        sak_put(c->dx[1], i, -d, c->acc[1]);
+    for (int i = 0; i < 2; i++)
+        if (c->dx[i])
+            sak_simd_table()->difference(end - begin, i ? -w : w, inner, most, c->x[0] + begin,
+                                         c->x[1] + begin, c->dx[i] + begin, c->acc[i]);
 }
 
 /* ---- cosine ---- */
@@ -188,10 +191,7 @@ static void smooth_backward_chunk(void *ctx, int64_t begin, int64_t end, int64_t
     const sak_opcall *c = ((const loss_loop *)ctx)->c;
     const sak_real inverse = 1 / (sak_real)SAK_ATTR(c->s, 0);
     const sak_real w = c->dy[0] / (sak_real)sak_shape_count(&c->s->x[0]);
-    for (int64_t i = begin; i < end; i++) {
-        const sak_real d = (c->x[0][i] - c->x[1][i]) * inverse;
-        put_both(c, i, w * (d > 1 ? 1 : d < -1 ? -1 : d));
-    }
+    put_difference(c, begin, end, w, inverse, 1);
 }
 
 static void smooth_backward(const sak_opcall *c)
@@ -232,8 +232,7 @@ static void mse_backward_chunk(void *ctx, int64_t begin, int64_t end, int64_t ch
     (void)worker;
     const sak_opcall *c = ((const loss_loop *)ctx)->c;
     const sak_real w = 2 * c->dy[0] / (sak_real)sak_shape_count(&c->s->x[0]);
-    for (int64_t i = begin; i < end; i++)
-        put_both(c, i, w * (c->x[0][i] - c->x[1][i]));
+    put_difference(c, begin, end, w, 1, SAK_REAL_MAX);
 }
 
 static void mse_backward(const sak_opcall *c)

@@ -21,7 +21,7 @@ typedef struct job {
 
 static job job_of(const sak_opshape *s)
 {
-    job j = {.rows = sak_shape_rows(&s->x[0]), .n = sak_shape_last(&s->x[0])};
+    job j = {.simd = sak_simd_table(), .rows = sak_shape_rows(&s->x[0]), .n = sak_shape_last(&s->x[0])};
     const int64_t least = GRAIN / (j.n + 1) + 1, few = (j.rows + MAX_PARTS - 1) / MAX_PARTS;
     j.grain = least > few ? least : few;
     j.parts = sak_chunks(j.rows, j.grain);
@@ -32,7 +32,6 @@ static void over_rows(const sak_opcall *c, sak_chunk_fn *fn)
 {
     job j = job_of(c->s);
     j.c = c;
-    j.simd = sak_simd_table();
     sak_parallel_for(j.rows, j.grain, fn, &j);
 }
 
@@ -224,7 +223,7 @@ static sak_scratch one_row_each(const sak_opshape *s)
 /* ---- batch norm -------------------------------------------------------------------------------- */
 
 /* Per-chunk sums over rows of up to two quantities; shared is (2, parts, C), then (2, C). */
-typedef void row_sums(const job *j, int64_t row, sak_real *restrict p, sak_real *restrict q);
+typedef void row_sums(const job *j, int64_t row, sak_real *p, sak_real *q);
 
 typedef struct sums_job {
     job j;
@@ -255,29 +254,22 @@ static void sum_rows(const job *j, row_sums *add, sak_real **p, sak_real **q)
     sak_combine(j->parts, C, j->c->shared + block, *q, false);
 }
 
-static void add_x(const job *j, int64_t row, sak_real *restrict p, sak_real *restrict q)
+static void add_x(const job *j, int64_t row, sak_real *p, sak_real *q)
 {
     (void)q;
-    const sak_real *x = j->c->x[0] + row * j->n;
-    for (int64_t i = 0; i < j->n; i++)
-        p[i] += x[i];
+    j->simd->add(j->n, p, j->c->x[0] + row * j->n, p);
 }
 
-static void add_squares(const job *j, int64_t row, sak_real *restrict p, sak_real *restrict q)
+static void add_squares(const job *j, int64_t row, sak_real *p, sak_real *q)
 {
     (void)q;
-    const sak_real *x = j->c->x[0] + row * j->n;
-    for (int64_t i = 0; i < j->n; i++)
-        p[i] += (x[i] - j->mean[i]) * (x[i] - j->mean[i]);
+    j->simd->add_squares(j->n, j->c->x[0] + row * j->n, j->mean, p);
 }
 
-static void add_grads(const job *j, int64_t row, sak_real *restrict p, sak_real *restrict q)
+static void add_grads(const job *j, int64_t row, sak_real *p, sak_real *q)
 {
-    const sak_real *x = j->c->x[0] + row * j->n, *dy = j->c->dy + row * j->n;
-    for (int64_t i = 0; i < j->n; i++) {
-        p[i] += dy[i] * ((x[i] - j->mean[i]) * j->rstd[i]);
-        q[i] += dy[i];
-    }
+    j->simd->batch_norm_wgrad(j->n, j->c->x[0] + row * j->n, j->c->dy + row * j->n, j->mean, j->rstd, p,
+                              q);
 }
 
 /* The running statistics are an input that training writes: `mutates` says so. */
@@ -310,13 +302,9 @@ static void run_batch_norm(void *ctx, int64_t begin, int64_t end, int64_t chunk,
 {
     (void)chunk, (void)worker;
     const job *j = ctx;
-    const sak_real *w = j->c->x[1], *b = j->c->x[2];
-    for (int64_t r = begin; r < end; r++) {
-        const sak_real *x = j->c->x[0] + r * j->n;
-        sak_real *restrict y = j->c->y + r * j->n;
-        for (int64_t i = 0; i < j->n; i++)
-            y[i] = (x[i] - j->mean[i]) * j->rstd[i] * w[i] + b[i];
-    }
+    for (int64_t r = begin; r < end; r++)
+        j->simd->batch_norm(j->n, j->c->x[0] + r * j->n, j->mean, j->rstd, j->c->x[1], j->c->x[2],
+                            j->c->y + r * j->n);
 }
 
 /* Channels last, statistics over all other axes.  Training: those of the batch (biased variance),
@@ -351,17 +339,11 @@ static void run_batch_norm_grad(void *ctx, int64_t begin, int64_t end, int64_t c
     const batch_grad *g = ctx;
     const job *j = &g->j;
     const sak_opcall *c = j->c;
-    const sak_real per = c->s->training ? 1 / (sak_real)j->rows : 0;
-    for (int64_t r = begin; r < end; r++) {
-        const sak_real *x = c->x[0] + r * j->n, *dy = c->dy + r * j->n;
-        sak_real *restrict dx = c->dx[0] + r * j->n;
-        for (int64_t i = 0; i < j->n; i++) {
-            const sak_real xhat = (x[i] - j->mean[i]) * j->rstd[i];
-            const sak_real d = c->x[1][i] * j->rstd[i] *
-                               (dy[i] - (g->db[i] + xhat * g->dw[i]) * per);
-            dx[i] = c->acc[0] ? dx[i] + d : d;
-        }
-    }
+    const sak_batch_norm s = {c->x[1], j->mean, j->rstd, g->dw, g->db,
+                              c->s->training ? 1 / (sak_real)j->rows : 0};
+    for (int64_t r = begin; r < end; r++)
+        j->simd->batch_norm_grad(j->n, &s, c->x[0] + r * j->n, c->dy + r * j->n, c->dx[0] + r * j->n,
+                                 c->acc[0]);
 }
 
 static void batch_norm_backward(const sak_opcall *c)
