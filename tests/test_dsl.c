@@ -59,6 +59,7 @@ LUA_TESTS(json)
 LUA_TESTS(schema)
 LUA_TESTS(sampler)
 LUA_TESTS(stopper)
+LUA_TESTS(sweep_table)
 
 static int push_text(lua_State *L)
 {
@@ -155,6 +156,7 @@ int main(void)
         cmocka_unit_test(schema),
         cmocka_unit_test(sampler),
         cmocka_unit_test(stopper),
+        cmocka_unit_test(sweep_table),
         cmocka_unit_test(limits_are_those_of_the_options),
         cmocka_unit_test(a_stopped_state_goes_on_working),
         cmocka_unit_test(unsafe_scripts_have_the_whole_library),

@@ -28,7 +28,7 @@ results() {
 }
 
 # arms x grid x seeds, seeds outermost, every arm with the same seeds and grid points
-gives 0 'plain stages\[1\].optim.lr=0.001' sweep mini_sweep.lua --jobs 2
+gives 0 'plain lr=0.001' sweep mini_sweep.lua --jobs 2
 is "select count(*) from trial where state = 'done' and attempts = 1" 12
 is "select group_concat(n) from trial where seed = 0" 1,2,3,4
 is "select count(distinct arm || cell) from trial group by seed" 4

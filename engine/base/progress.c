@@ -107,11 +107,19 @@ void sak_progress_text(const sak_progress *p, double seconds, size_t width, char
     cut(out, width);
 }
 
-static size_t terminal_width(FILE *f)
+void sak_terminal_size(FILE *f, int *columns, int *rows)
 {
     struct winsize w;
-    const bool known = ioctl(fileno(f), TIOCGWINSZ, &w) == 0 && w.ws_col > 1;
-    const size_t width = known ? w.ws_col - 1u : 79;
+    const bool known = ioctl(fileno(f), TIOCGWINSZ, &w) == 0;
+    *columns = known && w.ws_col > 1 ? w.ws_col : 80;
+    *rows = known && w.ws_row > 1 ? w.ws_row : 24;
+}
+
+static size_t terminal_width(FILE *f)
+{
+    int columns, rows;
+    sak_terminal_size(f, &columns, &rows);
+    const size_t width = (size_t)columns - 1;
     return width < LINE_MAX_CHARS ? width : LINE_MAX_CHARS;
 }
 

@@ -21,6 +21,9 @@ void sak_progress_note(sak_progress *p, const char *line);
 /* Leaves a last line with the time it took. */
 void sak_progress_close(sak_progress *p);
 
+/* Size of the terminal that f is; 80 by 24 where it does not tell. */
+void sak_terminal_size(FILE *f, int *columns, int *rows);
+
 /* What update draws at `seconds` after the start, at most `width` characters of UTF-8. */
 void sak_progress_text(const sak_progress *p, double seconds, size_t width, char *out, size_t size);
 

@@ -46,6 +46,16 @@ static int p_close(lua_State *L)
     return 0;
 }
 
+/* core.terminal() -> columns, rows of the terminal that standard error is */
+static int terminal(lua_State *L)
+{
+    int columns, rows;
+    sak_terminal_size(stderr, &columns, &rows);
+    lua_pushinteger(L, columns);
+    lua_pushinteger(L, rows);
+    return 2;
+}
+
 void sak_open_progress(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -53,4 +63,6 @@ void sak_open_progress(lua_State *L)
     sak_new_type(L, TYPE, methods, p_close);
     lua_pushcfunction(L, open_progress);
     lua_setfield(L, -2, "progress");
+    lua_pushcfunction(L, terminal);
+    lua_setfield(L, -2, "terminal");
 }

@@ -1,4 +1,6 @@
 /* Verbs whose work is done by lua/sak/main.lua: hands over what was typed. */
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bind/bind.h"
@@ -6,6 +8,7 @@
 
 int sak_verb_lua(const sak_options *o)
 {
+    const char *term = getenv("TERM"); /* a dumb one cannot move its cursor */
     const sak_job job = {
         .verb = o->args[0],
         .args = o->args + 1,
@@ -24,7 +27,7 @@ int sak_verb_lua(const sak_options *o)
         .quiet = o->quiet,
         .json = o->json,
         .csv = o->csv,
-        .tty = isatty(STDERR_FILENO) != 0,
+        .tty = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0),
         .out = o->out,
         .stage = (int)o->stage,
         .dtype = o->dtype,

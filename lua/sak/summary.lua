@@ -1,5 +1,7 @@
 --- The closing table of a run: task metrics against trivial predictors and single-task runs.
 
+local layout = require "sak.sweep_table"
+
 local summary = {}
 
 local function value_text(v) return v == v and ("%.4g"):format(v) or "-" end
@@ -35,14 +37,14 @@ end
 function summary.sweep(store, sweep)
   local rows = store:query([[select s.arm, s.cell, s.metric, s.goal, s.n, s.mean, s.sd from seed_stats s
     join metric_key k on k.name = s.metric where s.sweep = ?1 and k.task is not null order by
-    (select min(r.arm_index) from run r join sweep w on w.id = r.sweep_id where w.name = s.sweep and r.arm = s.arm),
-    s.cell]], sweep)
-  local columns, lines, order, seen = {}, {}, {}, {}
+    (select min(t.n) from trial t join sweep w on w.id = t.sweep_id where w.name = s.sweep and t.arm = s.arm
+      and t.cell is s.cell)]], sweep)
+  local columns, lines, arms, seen = {}, {}, {}, {}
   for _, r in ipairs(rows) do
     local arm = r.cell and r.arm .. " " .. r.cell or r.arm
     if not lines[arm] then
       lines[arm] = {}
-      order[#order + 1] = arm
+      arms[#arms + 1] = { label = arm, cell = r.cell }
     end
     lines[arm][r.metric] = r
     if not seen[r.metric] then
@@ -51,14 +53,17 @@ function summary.sweep(store, sweep)
     end
   end
   table.sort(columns)
-  local out = { ("%-24s %5s"):format("arm", "seeds") }
+  local short, width = layout.short(arms), 24
+  for _, a in ipairs(arms) do width = math.max(width, #short[a.label]) end
+  local name = "%-" .. width .. "s %5s"
+  local out = { name:format("arm", "seeds") }
   for _, c in ipairs(columns) do
     out[1] = out[1] .. ("  %18s"):format(c:gsub("^val/", "") .. (seen[c] == "max" and " +" or " -"))
   end
-  for _, arm in ipairs(order) do
+  for _, a in ipairs(arms) do
     local line, n = "", 0
     for _, c in ipairs(columns) do
-      local r = lines[arm][c]
+      local r = lines[a.label][c]
       local text = "-"
       if r then
         n = math.max(n, r.n)
@@ -66,7 +71,7 @@ function summary.sweep(store, sweep)
       end
       line = line .. ("  %18s"):format(text)
     end
-    out[#out + 1] = ("%-24s %5d"):format(arm, n) .. line
+    out[#out + 1] = name:format(short[a.label], n) .. line
   end
   out[#out + 1] = "+ higher is better, - lower is better"
   return table.concat(out, "\n")

@@ -23,7 +23,8 @@ function plan.trials(store, id, metric)
       and k.name = ?2)]]
   return store:query(([[select t.id, t.n, t.arm, t.arm_index, t.cell, t.seed, t.label, t.state, t.attempts, t.run_id,
     t.point_json, t.error, ?2 as metric, case when t.state = 'done' then %s end as value,
-    (select (r.finished_us - r.started_us) / 1e6 from run r where r.id = t.run_id) as seconds
+    (select sum(coalesce(a.ended_us, a.heartbeat_us) - a.started_us) / 1e6 from attempt a where a.run_id = t.run_id)
+      as seconds
     from trial t where t.sweep_id = ?1 order by t.n]]):format(value), id, metric)
 end
 

@@ -75,7 +75,7 @@ function Runner:start(trial)
     self.collector:add(uid, earlier and earlier.attempts + 1 or 1)
     child:send "go"
   end
-  self.workers[#self.workers + 1] = { trial = trial, child = child, uid = uid, log = log, asked = {} }
+  self.workers[#self.workers + 1] = { trial = trial, child = child, uid = uid, log = log, began = core.clock() }
   trial.state = "running"
   self.view:note(("trial %d of %d %s: %s, seed %d"):format(trial.n, self.plan:total(self.rows),
     earlier and "goes on" or "starts", trial.label, trial.seed))
@@ -151,7 +151,7 @@ end
 function Runner:stop_all(why)
   if self.ending == "now" then return end
   self.ending = "now"
-  self.view:note(("%s: ending the current trials"):format(why))
+  self.view:line(("%s: ending the current trials"):format(why))
   for _, w in ipairs(self.workers) do w.child:stop() end
 end
 
@@ -162,7 +162,7 @@ function Runner:listen_to_stop()
     self:stop_all "stopped"
   elseif state == "paused" and not self.ending then
     self.ending = "after"
-    self.view:note "pausing: no further trial starts"
+    self.view:line "pausing: no further trial starts"
   end
 end
 

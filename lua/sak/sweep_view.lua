@@ -3,13 +3,12 @@
 
 local core = require "sak.core"
 local host = require "sak.host"
+local layout = require "sak.sweep_table"
 local spec = require "sak.spec"
 
 local view = {}
 local View = {}
 View.__index = View
-
-local ROWS = 24 -- of the live table
 
 local function duration(seconds)
   if seconds < 90 then return ("%.0f s"):format(seconds) end
@@ -17,51 +16,30 @@ local function duration(seconds)
   return ("%.1f h"):format(seconds / 3600)
 end
 
---- Arms (with their place in the grid) in order of appearance, with counts, mean and sd.
----@return {label: string, arm: string, cell: string?, done: integer, running: integer, failed: integer, pruned: integer, queued: integer, n: integer, mean: number?, sd: number?}[]
-function view.arms(rows)
-  local list, by = {}, {}
-  for _, t in ipairs(rows) do
-    local a = by[t.label]
-    if not a then
-      a = { label = t.label, arm = t.arm, cell = t.cell, done = 0, running = 0, failed = 0, pruned = 0, queued = 0,
-        values = {} }
-      by[t.label] = a
-      list[#list + 1] = a
-    end
-    a[t.state] = a[t.state] + 1
-    if t.value then a.values[#a.values + 1] = t.value end
-  end
-  for _, a in ipairs(list) do
-    local sum, square = 0, 0
-    a.n = #a.values
-    for _, v in ipairs(a.values) do sum = sum + v end
-    if a.n > 0 then a.mean = sum / a.n end
-    for _, v in ipairs(a.values) do square = square + (v - a.mean) ^ 2 end
-    if a.n > 1 then a.sd = math.sqrt(square / (a.n - 1)) end
-    a.values = nil
-  end
-  return list
-end
-
 ---@param sweep table
 ---@param runner table
 ---@param job table
 function view.open(sweep, runner, job)
-  return setmetatable({ sweep = sweep, runner = runner, job = job, live = job.tty and not job.quiet, drawn = 0, lines = 0,
+  return setmetatable({ sweep = sweep, runner = runner, job = job, live = job.tty and not job.quiet, drawn = 0, lines = {},
     start = core.clock() }, View)
 end
 
-function View:clear()
-  if self.lines > 0 then io.stderr:write(("\r\27[%dA\27[J"):format(self.lines)) end
-  self.lines = 0
+--- What takes the table off the screen.  A terminal made narrower since has folded its lines, and one
+--- made lower no longer has all of them.
+function View:erase()
+  if #self.lines == 0 then return "" end
+  local columns, height = core.terminal()
+  local n = math.min(layout.height(self.lines, columns), height - 1)
+  self.lines = {}
+  return ("\r\27[%dA\27[J"):format(n)
 end
 
 --- A line of its own above the table.
 function View:line(text)
   if self.job.quiet then return end
-  self:clear()
-  io.stderr:write(text, "\n")
+  local lines = self.lines
+  io.stderr:write(self:erase(), text, "\n", table.concat(lines, "\n"), #lines > 0 and "\n" or "")
+  self.lines = lines
 end
 
 --- A line where there is no table to tell the same.
@@ -92,7 +70,7 @@ function View:finished(t, rows)
   end
 end
 
---- Seconds to the end, from the trials that are done.
+--- Seconds to the end, from the trials that are done and how long those that run have run.
 function View:eta(rows)
   local seconds, n, left = 0, 0, self.runner.plan:total(rows) - #rows
   for _, t in ipairs(rows) do
@@ -100,44 +78,41 @@ function View:eta(rows)
     if t.state == "queued" or t.state == "running" then left = left + 1 end
   end
   if n == 0 or left == 0 then return nil end
-  return seconds / n * left / self.runner.jobs
+  local mean, now = seconds / n, core.clock()
+  for _, w in ipairs(self.runner.workers) do left = left - math.min((now - w.began) / math.max(mean, 1e-9), 1) end
+  return math.max(mean * left / self.runner.jobs, 0)
 end
 
---- The table of arms as lines.
-function View:table(rows, running)
-  local arms, width = view.arms(rows), 3
-  for _, a in ipairs(arms) do width = math.min(math.max(width, #a.label), 40) end
-  local lines = { ("%-" .. width .. "s  done  run  fail  %s"):format("arm", self.sweep.objective) }
-  for i, a in ipairs(arms) do
-    if i > ROWS then
-      lines[#lines + 1] = ("… and %d more"):format(#arms - ROWS)
-      break
-    end
-    local value = a.mean and (a.sd and ("%.4g ± %.2g"):format(a.mean, a.sd) or ("%.4g"):format(a.mean)) or "-"
-    lines[#lines + 1] = ("%-" .. width .. "s  %4d  %3d  %4d  %s"):format(a.label:sub(1, width), a.done, a.running, a.failed, value)
+--- The last line: how far the whole sweep is.
+function View:foot(rows, running)
+  local n, failed = 0, 0
+  for _, t in ipairs(rows) do
+    if t.state ~= "queued" and t.state ~= "running" then n = n + 1 end
+    if t.state == "failed" then failed = failed + 1 end
   end
   local eta = self:eta(rows)
-  lines[#lines + 1] = ("%d running, %s so far%s"):format(running, duration(core.clock() - self.start),
-    eta and (", about %s left"):format(duration(eta)) or "")
-  return lines
+  return ("%d of %d trials%s%s, %d running, %s so far"):format(n, self.runner.plan:total(rows),
+    failed > 0 and (" (%d failed)"):format(failed) or "", eta and (", about %s left"):format(duration(eta)) or "",
+    running, duration(core.clock() - self.start))
 end
 
 function View:draw(rows, running)
   local now = core.clock()
   if not self.live or now - self.drawn < 0.5 then return end
   self.drawn = now
-  local lines = self:table(rows, running)
-  self:clear()
-  io.stderr:write(table.concat(lines, "\n"), "\n")
-  io.stderr:flush()
-  self.lines = #lines
+  local columns, height = core.terminal()
+  local lines = layout.lines(rows, self.sweep.objective, self.sweep.goal, self:foot(rows, running), columns, height)
+  io.stderr:write(self:erase(), table.concat(lines, "\n"), "\n")
+  self.lines = lines
 end
 
-function View:close() self:clear() end
+function View:close()
+  io.stderr:write(self:erase())
+end
 
 --- The sweep as one JSON object.
 function view.json(sweep, state, rows)
-  local trials, arms = host.array {}, host.array(view.arms(rows))
+  local trials, arms = host.array {}, host.array(layout.arms(rows))
   for i, t in ipairs(rows) do
     trials[i] = { n = t.n, arm = t.arm, cell = t.cell, seed = t.seed, state = t.state, attempts = t.attempts,
       run = t.run_id, error = t.error, value = t.value }
