@@ -46,7 +46,7 @@ static int param(drawn *d, const char *name, sak_shape shape, sak_init init)
 
 static void open_drawn(drawn *d)
 {
-    *d = (drawn){0};
+    *d = (drawn){.loss = -1};
     sak_graph_open(&d->g, true, 1);
     sak_params_open(&d->p, 7);
 }
@@ -64,14 +64,24 @@ static void plan_drawn(drawn *d)
         fail_msg("%s", err.msg);
 }
 
+/* The loss is a sum of terms, each of what came last before it. */
+static void add_term(drawn *d)
+{
+    const int last[2] = {d->node[d->n - 1], d->node[d->n - 2]};
+    const int both = apply(d, "add", 2, last), soft = apply(d, "tanh", 1, &both);
+    const int term = apply(d, "sum_all", 1, &soft);
+    d->loss = d->loss < 0 ? term : apply(d, "add", 2, (int[]){d->loss, term});
+}
+
 /* With `checkpoint`, blocks of four nodes are computed again. */
-static void draw(drawn *d, uint64_t seed, bool checkpoint)
+static void draw(drawn *d, uint64_t seed, bool checkpoint, bool plain_order)
 {
     static const char *const names[] = {"add", "add", "add",  "add",   "sub",        "reshape",
                                         "gelu", "tanh", "square", "linear", "layer_norm", "mul"};
     sak_rng rng = sak_rng_open(3, SAK_RNG_TEST, seed, 0);
     open_drawn(d);
     d->g.checkpoint = checkpoint;
+    d->g.plain_order = plain_order;
     const sak_init some = {SAK_INIT_NORMAL, 0.5}, one = {SAK_INIT_CONSTANT, 1};
     const int w = param(d, "w", SAK_SHAPE(C, C), some), scale = param(d, "scale", SAK_SHAPE(C), one);
     const int shift = param(d, "shift", SAK_SHAPE(C), some);
@@ -79,8 +89,8 @@ static void draw(drawn *d, uint64_t seed, bool checkpoint)
     d->node[d->n++] = param(d, "y", SAK_SHAPE(ROWS, C), some);
     for (int i = 0; i < OPS; i++) {
         const char *name = names[(int)sak_rng_range(&rng, 0, 12)];
-        if (checkpoint && i % 4 == 0)
-            d->g.block = ++d->g.n_blocks;
+        if (checkpoint)
+            d->g.block = d->g.n_blocks = 1 + i / 4;
         int in[3];
         for (int k = 0; k < 2; k++) { /* mostly something recent */
             const double u = sak_rng_range(&rng, 0, 1);
@@ -93,11 +103,10 @@ static void draw(drawn *d, uint64_t seed, bool checkpoint)
             in[1] = scale, in[2] = shift;
         d->node[d->n] = apply(d, name, op->n_in, in);
         d->n++;
+        d->g.block = 0;
+        if (i % 5 == 3)
+            add_term(d);
     }
-    d->g.block = 0;
-    const int last[2] = {d->node[d->n - 1], d->node[d->n - 2]};
-    const int both = apply(d, "add", 2, last), soft = apply(d, "tanh", 1, &both);
-    d->loss = apply(d, "sum_all", 1, &soft);
     plan_drawn(d);
 }
 

@@ -204,7 +204,7 @@ static void buffers_that_live_together_do_not_overlap(void **state)
     open_graph(&g, &p, &loss);
     /* What backward keeps must still be there after forward: recompute each kept input of a gelu. */
     sak_graph_forward(&g, 0);
-    for (int c = 0; c < g.first_backward; c++) {
+    for (int c = 0; c < g.forward_end; c++) {
         const sak_call *call = &g.call[c];
         if (strcmp(call->c.s->op->name, "gelu") != 0)
             continue;

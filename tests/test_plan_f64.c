@@ -112,7 +112,7 @@ static void everything_read_is_what_was_written_last(void **state)
     (void)state;
     for (uint64_t seed = 0; seed < GRAPHS; seed++) {
         drawn d;
-        draw(&d, seed, seed % 2);
+        draw(&d, seed, seed % 2, seed % 3 == 2);
         walk_shadow(&d);
         close_drawn(&d);
     }
@@ -123,7 +123,7 @@ static void buffers_in_use_together_are_disjoint_and_the_slab_is_not_smaller_tha
     (void)state;
     for (uint64_t seed = 0; seed < GRAPHS; seed++) {
         drawn d;
-        draw(&d, seed, seed % 2);
+        draw(&d, seed, seed % 2, seed % 3 == 2);
         const sak_graph *g = &d.g;
         int64_t most = 0;
         for (int c = 0; c <= g->n_calls; c++) {
@@ -151,31 +151,6 @@ static void step(drawn *d)
     sak_graph_backward(&d->g, 0);
 }
 
-static void buffers_apart_give_the_same_bits(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 0; seed < 40; seed++) {
-        drawn slab, apart;
-        draw(&slab, seed, seed % 2);
-        setenv("SAK_BUFFERS", "apart", 1);
-        draw(&apart, seed, seed % 2);
-        unsetenv("SAK_BUFFERS");
-        assert_true(apart.g.apart && !slab.g.apart);
-        for (int k = 0; k < 2; k++) {
-            step(&slab);
-            step(&apart);
-        }
-        assert_memory_equal(sak_graph_value(&slab.g, slab.loss), sak_graph_value(&apart.g, apart.loss),
-                            sizeof(sak_real));
-        for (int i = 0; i < slab.p.n; i++)
-            if (slab.p.list[i].has_grad)
-                assert_memory_equal(slab.p.list[i].grad, apart.p.list[i].grad,
-                                    (size_t)slab.p.list[i].count * sizeof(sak_real));
-        close_drawn(&slab);
-        close_drawn(&apart);
-    }
-}
-
 static bool all_finite(const drawn *d)
 {
     bool finite = isfinite(*sak_graph_value(&d->g, d->loss));
@@ -183,6 +158,96 @@ static bool all_finite(const drawn *d)
         for (int64_t k = 0; d->p.list[i].has_grad && k < d->p.list[i].count; k++)
             finite = finite && isfinite(d->p.list[i].grad[k]);
     return finite;
+}
+
+/* Loss and gradients of two graphs that were drawn alike. */
+static void same_bits(const drawn *a, const drawn *b)
+{
+    assert_memory_equal(sak_graph_value(&a->g, a->loss), sak_graph_value(&b->g, b->loss), sizeof(sak_real));
+    for (int i = 0; i < a->p.n; i++)
+        if (a->p.list[i].has_grad)
+            assert_memory_equal(a->p.list[i].grad, b->p.list[i].grad,
+                                (size_t)a->p.list[i].count * sizeof(sak_real));
+}
+
+static void backward_calls_that_run_early_give_the_same_bits_in_no_more_memory(void **state)
+{
+    (void)state;
+    int early = 0;
+    for (uint64_t seed = 0; seed < GRAPHS; seed++) {
+        drawn plain, eager;
+        draw(&plain, seed, seed % 2, true);
+        draw(&eager, seed, seed % 2, false);
+        for (int c = 0; c < eager.g.forward_end; c++)
+            early += eager.g.call[c].backward && sak_shape_count(&eager.g.node[eager.g.call[c].node]->s.y) > 1;
+        for (int c = 0; c < plain.g.forward_end; c++)
+            assert_false(plain.g.call[c].backward);
+        step(&plain);
+        step(&eager);
+        same_bits(&plain, &eager);
+        assert_true(50 * sak_graph_peak(&eager.g).count <= 51 * sak_graph_peak(&plain.g).count);
+        close_drawn(&plain);
+        close_drawn(&eager);
+    }
+    assert_true(early > GRAPHS / 4); /* else this shows nothing */
+}
+
+/* Heads over one trunk: each is done, backward too, before the next one begins. */
+static void heads_are_not_kept_for_one_another(void **state)
+{
+    (void)state;
+    enum { HEADS = 6, ROWS_OF_HEAD = 256 };
+    int64_t peak[2];
+    for (int k = 0; k < 2; k++) {
+        drawn d;
+        open_drawn(&d);
+        d.g.plain_order = k == 0;
+        const sak_init some = {SAK_INIT_NORMAL, 0.5};
+        const int x = param(&d, "x", SAK_SHAPE(ROWS_OF_HEAD, C), some);
+        const int trunk = apply(&d, "tanh", 1, &x);
+        int out[HEADS], total = -1;
+        for (int i = 0; i < HEADS; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "w%d", i);
+            const int w = param(&d, name, SAK_SHAPE(8 * C, C), some);
+            const int own = apply(&d, "gelu", 1, &trunk);
+            const int wide = apply(&d, "linear", 2, (int[]){own, w});
+            out[i] = apply(&d, "tanh", 1, &wide);
+        }
+        for (int i = 0; i < HEADS; i++) { /* losses come after all heads */
+            const int loss = apply(&d, "mean_all", 1, &out[i]);
+            total = i ? apply(&d, "add", 2, (int[]){total, loss}) : loss;
+        }
+        d.loss = total;
+        plan_drawn(&d);
+        step(&d);
+        assert_true(all_finite(&d));
+        peak[k] = sak_graph_peak(&d.g).count;
+        close_drawn(&d);
+    }
+    const int64_t head = ROWS_OF_HEAD * 8 * C;
+    assert_true(peak[0] >= HEADS * head);
+    assert_true(peak[1] <= 4 * head);
+}
+
+static void buffers_apart_give_the_same_bits(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        drawn slab, apart;
+        draw(&slab, seed, seed % 2, false);
+        setenv("SAK_BUFFERS", "apart", 1);
+        draw(&apart, seed, seed % 2, false);
+        unsetenv("SAK_BUFFERS");
+        assert_true(apart.g.apart && !slab.g.apart);
+        for (int k = 0; k < 2; k++) {
+            step(&slab);
+            step(&apart);
+        }
+        same_bits(&slab, &apart);
+        close_drawn(&slab);
+        close_drawn(&apart);
+    }
 }
 
 /* A step with buffer i's lifetime off by the given calls, in a process of its own: the address
@@ -209,7 +274,7 @@ static void a_lifetime_that_is_too_short_is_noticed(void **state)
     (void)state;
     drawn d;
     setenv("SAK_BUFFERS", "apart", 1);
-    draw(&d, 5, true);
+    draw(&d, 5, true, false);
     unsetenv("SAK_BUFFERS");
     step(&d);
     assert_true(all_finite(&d) && passes_with(&d, 0, 0, 0));
@@ -233,6 +298,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_read_is_what_was_written_last),
         cmocka_unit_test(buffers_in_use_together_are_disjoint_and_the_slab_is_not_smaller_than_what_lives),
+        cmocka_unit_test(backward_calls_that_run_early_give_the_same_bits_in_no_more_memory),
+        cmocka_unit_test(heads_are_not_kept_for_one_another),
         cmocka_unit_test(buffers_apart_give_the_same_bits),
         cmocka_unit_test(a_lifetime_that_is_too_short_is_noticed),
     };

@@ -123,8 +123,8 @@ static void close_example(made *m)
 static int calls_of(const sak_graph *g, const char *op)
 {
     int n = 0;
-    for (int i = 0; i < g->first_backward; i++)
-        n += strcmp(g->node[g->call[i].node]->s.op->name, op) == 0;
+    for (int i = 0; i < g->forward_end; i++)
+        n += !g->call[i].backward && strcmp(g->node[g->call[i].node]->s.op->name, op) == 0;
     return n;
 }
 

@@ -49,7 +49,7 @@ static void graphs_drawn_at_random_have_the_gradients_of_central_differences(voi
     int shared = 0, again = 0;
     for (uint64_t seed = 0; seed < GRAPHS; seed++) {
         drawn d;
-        draw(&d, seed, seed % 4 == 3);
+        draw(&d, seed, seed % 4 == 3, false);
         check_gradients(&d, seed);
         for (int i = 0; i < d.g.n; i++) {
             const sak_node *node = d.g.node[i];

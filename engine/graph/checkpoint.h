@@ -13,4 +13,13 @@ sak_status sak_graph_mark_recomputed(sak_graph *g, sak_error *err);
  * backward can have again from inputs it keeps anyway, so that only one of the two is kept. */
 sak_status sak_graph_mark_cheap(sak_graph *g, sak_error *err);
 
+/* After scheduling: takes the mark from what need not be computed again, since its backward call comes
+ * so early that the value is still at hand.  Blocks: when it comes within the forward pass; single
+ * nodes: when nothing large is computed in between. */
+sak_status sak_graph_unmark_early(sak_graph *g, sak_error *err);
+
+/* After that: puts repeated forward calls into the list, those of a block before its first backward
+ * call, single ones before the first that reads them.  Sets forward_end. */
+sak_status sak_graph_repeat(sak_graph *g, sak_error *err);
+
 #endif

@@ -181,7 +181,7 @@ static void walk(sak_graph *g, int from, int to, uint64_t step)
 
 void sak_graph_forward(sak_graph *g, uint64_t step)
 {
-    walk(g, 0, g->first_backward, step);
+    walk(g, 0, g->forward_end, step);
 }
 
 void sak_graph_backward(sak_graph *g, uint64_t step)
@@ -189,5 +189,5 @@ void sak_graph_backward(sak_graph *g, uint64_t step)
     if (g->loss < 0)
         return;
     offer_gradients(g);
-    walk(g, g->first_backward, g->n_calls, step);
+    walk(g, g->forward_end, g->n_calls, step);
 }

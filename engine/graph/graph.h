@@ -63,6 +63,7 @@ typedef struct sak_graph {
     bool training, closed;
     bool rewrite; /* replace patterns by cheaper forms of the same function (rewrite.h) */
     bool checkpoint; /* recompute the insides of blocks (checkpoint.h): less memory, the same bits */
+    bool plain_order; /* all of forward before backward, even where that needs more memory */
     int block, n_blocks; /* nodes are added to this block, 0 = none */
     bool bf16; /* products round their operands to bfloat16; may be set until the first step */
     uint64_t seed;
@@ -74,7 +75,7 @@ typedef struct sak_graph {
     /* the plan */
     int *order; /* nodes in execution order: every node after its inputs */
     sak_call *call;
-    int n_calls, first_backward;
+    int n_calls, forward_end; /* the forward pass ends there; some backward calls may come before */
     sak_buffer *buffer;
     int n_buffers;
     int64_t input_count, activation_count, each_count; /* elements: inputs, slab, scratch per thread */

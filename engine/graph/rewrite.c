@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/rewrite_scale.h"
+
 /* Neighbours in the concatenation that are resized from one grid in one way: their channels are
  * joined before resizing. */
 typedef struct run {
@@ -202,6 +204,8 @@ sak_status sak_graph_rewrite(sak_graph *g, int *count, sak_error *err)
         g->block = 0;
         ++*count;
     }
+    if (st == SAK_OK)
+        st = sak_graph_rewrite_scales(g, uses, count, err);
     free(uses);
     return st;
 }

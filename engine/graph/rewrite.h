@@ -11,7 +11,9 @@
  *   conv2d(resize(x))                   → resize_conv2d(x)
  *   conv2d(concat(resize(a), …))        → sum of resize_conv2d(concat(a, …)), one for each grid
  *
- * where the row's own count of operations falls, and nothing else reads the resized maps. */
+ *   mul(linear(x), scale)               → scaled_linear(x), see rewrite_scale.h
+ *
+ * the first two where the row's own count of operations falls, and nothing else reads the resized maps. */
 sak_status sak_graph_rewrite(sak_graph *g, int *count, sak_error *err);
 
 #endif

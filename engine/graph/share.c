@@ -9,6 +9,32 @@
 
 enum { NEVER = -1 };
 
+static bool runs_backward(const sak_node *node)
+{
+    return node->kind == SAK_NODE_OP && node->live && node->needs_grad;
+}
+
+sak_status sak_graph_share_with_views(sak_graph *g, sak_error *err)
+{
+    int *contributions = calloc((size_t)g->n + 1, sizeof *contributions);
+    if (!contributions)
+        return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
+    for (int i = 0; i < g->n; i++) {
+        const sak_node *node = g->node[i];
+        for (int k = 0; runs_backward(node) && k < node->s.n_in; k++)
+            contributions[node->in[k]] += sak_graph_wants(g, node, k);
+    }
+    for (int t = 0; t < g->n; t++) {
+        const int i = g->order[t];
+        sak_node *node = g->node[i];
+        if (runs_backward(node) && node->s.op->view && i != g->loss &&
+            contributions[node->in[0]] == 1)
+            node->grad_root = g->node[node->in[0]]->grad_root;
+    }
+    free(contributions);
+    return SAK_OK;
+}
+
 /* By owner of a gradient; times are places in the list of calls. */
 typedef struct owner {
     int read;        /* by its own backward call, the last one that uses it */
@@ -33,7 +59,7 @@ static owner *find_owners(const sak_graph *g)
         return NULL;
     for (int i = 0; i < g->n; i++)
         of[i] = (owner){NEVER, NEVER, NEVER, NEVER, i};
-    for (int t = g->first_backward; t < g->n_calls; t++) {
+    for (int t = 0; t < g->n_calls; t++) {
         const sak_node *node = g->node[g->call[t].node];
         if (!g->call[t].backward)
             continue;
@@ -69,7 +95,7 @@ sak_status sak_graph_share_gradients(sak_graph *g, sak_error *err)
     owner *of = find_owners(g);
     if (!of)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's plan");
-    for (int t = g->first_backward; t < g->n_calls; t++) {
+    for (int t = 0; t < g->n_calls; t++) {
         const sak_node *node = g->node[g->call[t].node];
         for (int k = 0; g->call[t].backward && k < node->s.n_in; k++) {
             if (!(node->s.op->passes >> k & 1) || !sak_graph_wants(g, node, k) ||

@@ -138,7 +138,8 @@ typedef struct sak_op {
 /* Families, ended by a row with name NULL. */
 extern const sak_op sak_ops_elementwise[], sak_ops_reduce[], sak_ops_layout[], sak_ops_norm[],
     sak_ops_linear[], sak_ops_attention[], sak_ops_window[], sak_ops_conv[], sak_ops_conv_resize[],
-    sak_ops_resize[], sak_ops_mix[], sak_ops_loss[], sak_ops_distill[], sak_ops_random[];
+    sak_ops_resize[], sak_ops_mix[], sak_ops_loss[], sak_ops_distill[], sak_ops_random[],
+    sak_ops_scaled_linear[];
 
 /* All rows: i = 0, 1, … until NULL. */
 const sak_op *sak_op_at(int i);

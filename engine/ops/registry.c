@@ -14,6 +14,7 @@ static const struct {
     {"conv", sak_ops_conv_resize},        {"resize", sak_ops_resize},
     {"mix", sak_ops_mix},                 {"loss", sak_ops_loss},
     {"distill", sak_ops_distill},         {"random", sak_ops_random},
+    {"linear", sak_ops_scaled_linear},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
