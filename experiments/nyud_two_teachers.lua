@@ -16,7 +16,7 @@ return sak.experiment "nyud_two_teachers" {
     sak.teacher "deit" { arch = "vit_tiny", weights = deit },
   },
   student  = sak.student {
-    stem    = sak.vit { name = "vit_tiny", weights = deit },
+    stem    = sak.vit { arch = "vit_tiny", weights = deit },
     router  = sak.router.mor {},
     tasks   = { "semseg", "depth", "normals", "edge" },
   },

@@ -1,4 +1,4 @@
---- The published backbones by name (sak-method.md, section 2): what `name = "vit_base"` stands for.
+--- The published backbones by name (sak-method.md, section 2): what `arch = "vit_base"` stands for.
 local archs = {}
 
 --- name -> { kind = "vit"|"sam"|"swin", width =, … }, the settings of that kind.

@@ -180,8 +180,7 @@ local function kind_of(family, node)
   if family.single then
     name = family.order[1]
   elseif name == nil then
-    local field = family.kinds[family.default].arch
-    local arch = field and archs.table[node[field]]
+    local arch = family.kinds[family.default].by_name.arch and archs.table[node.arch]
     name = arch and arch.kind or family.default
   end
   return family.kinds[name] or family.kinds[family.default]
@@ -225,7 +224,7 @@ end
 --- "no such path" with the nearest one: the first step that fails is replaced by its neighbour.
 local function no_path(change, steps, n, names)
   local step = steps[n]
-  local near = type(step) == "string" and spec.nearest(step, names)
+  local near = type(step) == "string" and (schema.renamed(step, names) or spec.nearest(step, names))
   if near then
     local fixed = table.move(steps, 1, #steps, 1, {})
     fixed[n] = near

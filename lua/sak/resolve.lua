@@ -27,7 +27,7 @@ end
 
 --- "did you mean 'x'?", or all that is possible if there are not too many.
 local function suggestion(word, words)
-  local near = type(word) == "string" and spec.nearest(word, words)
+  local near = type(word) == "string" and (schema.renamed(word, words) or spec.nearest(word, words))
   if near then
     return ("did you mean '%s'?"):format(near)
   elseif #words > 0 and #words <= 40 then
@@ -215,8 +215,7 @@ local function kind_of(cx, family, v, steps)
     end
     return family.kinds[family.order[1]], raw
   elseif name == nil then
-    local field = family.kinds[family.default].arch
-    local arch = field and archs.table[raw[field]]
+    local arch = family.kinds[family.default].by_name.arch and archs.table[raw.arch]
     name = arch and family.kinds[arch.kind] and arch.kind or family.default
   end
   local kind = family.kinds[name]
@@ -240,7 +239,7 @@ end
 --- say), the named architecture's, the kind's.
 local function default_of(kind, field, raw, place)
   local name = field[1]
-  local arch = kind.arch and archs.table[raw[kind.arch]]
+  local arch = kind.by_name.arch and archs.table[raw.arch]
   if field.excludes and raw[field.excludes] ~= nil then
     return nil
   elseif place and place[name] ~= nil then

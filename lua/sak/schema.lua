@@ -70,7 +70,7 @@ local function family(name, options)
         end
       end
       f.kinds[kind_name] =
-        { name = kind_name, doc = kind.doc, fields = fields, by_name = by_name, arch = kind.arch }
+        { name = kind_name, doc = kind.doc, fields = fields, by_name = by_name }
       f.order[#f.order + 1] = kind_name
       f.default = f.default or kind_name
     end
@@ -87,6 +87,21 @@ local function of_kind(kind)
     if archs.table[name].kind == kind then names[#names + 1] = name end
   end
   return names
+end
+
+local function arch_field(kind)
+  return { "arch", choice(of_kind(kind)), "a published architecture, which sets the fields not given" }
+end
+
+--- What a setting was called before, by what it is called now.
+local renamed = { arch = "name" }
+
+--- The name that a setting of an earlier sak has now, when that is one of `names`.
+---@return string?
+function schema.renamed(word, names)
+  for _, name in ipairs(names) do
+    if renamed[name] == word then return name end
+  end
 end
 
 --- Marks fields as part of an architecture.
@@ -166,18 +181,15 @@ local weights = { { "weights", text {},
   "file with pretrained weights (safetensors, PyTorch), or the folder of a sharded one" }, name_source, weights_key }
 
 local encoder = family("encoder", { doc = "an image encoder", flat = true, default = "vit" })
-encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch = "name",
-  { "name", choice(of_kind "vit"), "a published architecture, which sets the fields not given" },
+encoder "vit" { doc = "Vision transformer (sak-method.md, 2.1).", arch_field "vit",
   shape(true), vit_extra, weights }
 encoder "sam" {
   doc = "SAM's image encoder: windowed attention, relative positions (2.2).",
-  arch = "name",
-  { "name", choice(of_kind "sam"), "a published architecture, which sets the fields not given" },
+  arch_field "sam",
   shape(true), sam_extra, weights }
 encoder "swin" {
   doc = "Swin transformer; a stem for the baselines, since its levels differ in width and grid.",
-  arch = "name",
-  { "name", choice(of_kind "swin"), "a published architecture, which sets the fields not given" },
+  arch_field "swin",
   swin_fields(true), weights }
 
 -- Teachers ----------------------------------------------------------------------------------------
@@ -193,7 +205,7 @@ local function teacher_fields(kind)
       excludes = "builtin" },
     name_source,
     weights_key,
-    { "arch", choice(of_kind(kind)), "a published architecture, which sets the fields not given" },
+    arch_field(kind),
     { "size", size, "size the image is resized to before it; the student's size if not given" },
     { "pad", choice { "none", "long_side", "crop" },
       "none: resize; long_side: resize by the long side and zero-pad (published SAM); crop: likewise, padded features cut away",
@@ -216,11 +228,11 @@ end
 
 local teacher = family("teacher",
   { doc = "a frozen teacher", curried = true, default = "vit", prepare = prepare_teacher })
-teacher "vit" { doc = "A vision transformer as teacher.", arch = "arch", teacher_fields "vit",
+teacher "vit" { doc = "A vision transformer as teacher.", teacher_fields "vit",
   shape(false), vit_extra }
-teacher "sam" { doc = "SAM's image encoder as teacher.", arch = "arch", teacher_fields "sam",
+teacher "sam" { doc = "SAM's image encoder as teacher.", teacher_fields "sam",
   shape(false), sam_extra }
-teacher "swin" { doc = "A Swin transformer as teacher.", arch = "arch",
+teacher "swin" { doc = "A Swin transformer as teacher.",
   teacher_fields "swin", swin_fields(false) }
 
 -- Data --------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ local experiment = [[return sak.experiment "x" {
 local function as_teacher(name, side, want)
   local given = ('sak.teacher "t" { arch = "%s", weights = "random" }'):format(name)
   for _, model in ipairs { "teacher_heads", "all_teachers" } do
-    local cfg = load(experiment:format(side, model, given, "vit { name = 'vit_tiny' }", "probe"))
+    local cfg = load(experiment:format(side, model, given, "vit { arch = 'vit_tiny' }", "probe"))
     local t = teacher.open(cfg.teachers[1], "random")
     local graph, params = core.graph {}, core.params(0)
     local scope = nn.scope(graph, params)
@@ -98,7 +98,7 @@ local function as_stem(name, side, want)
   local model, stage = "sak", "distill"
   if kind == "swin" then model, stage = "distill_heads", "distill" end
   local cfg = load(experiment:format(side, model, 'sak.teacher "t" { arch = "swin_tiny", weights = "random" }',
-    ("%s { name = '%s' }"):format(kind, name), stage))
+    ("%s { arch = '%s' }"):format(kind, name), stage))
   local t = teacher.open(cfg.teachers[1], "random")
   local graph, params = core.graph { training = true }, core.params(0)
   local scope = nn.scope(graph, params)

@@ -145,7 +145,7 @@ test("every published architecture resolves as teacher and as stem, Swin as stem
   for _, name in ipairs(archs.names()) do
     local kind = archs.table[name].kind
     local teachers = ('{ sak.teacher "t" { arch = "%s", weights = "random" } }'):format(name)
-    local stem = ('sak.student { stem = sak.%s { name = "%s" }, tasks = {} }'):format(kind, name)
+    local stem = ('sak.student { stem = sak.%s { arch = "%s" }, tasks = {} }'):format(kind, name)
     local data = "sak.data.rooms { size = { 448, 448 } }"
     local c = loads(small { data = data, teachers = teachers })
     equal(c.resolved.teachers[1].kind, kind)
@@ -159,7 +159,7 @@ test("every published architecture resolves as teacher and as stem, Swin as stem
     c = loads(small { data = data, student = stem, stages = more and "{ sak.multitask { epochs = 1 } }", more = more })
     equal(c.resolved.student.stem.width, archs.table[name].width)
   end
-  local c = loads(small { student = 'sak.student { stem = sak.vit { name = "vit_base", depth = 6 } }', data = "sak.data.rooms { size = 32 }" })
+  local c = loads(small { student = 'sak.student { stem = sak.vit { arch = "vit_base", depth = 6 } }', data = "sak.data.rooms { size = 32 }" })
   equal(c.resolved.student.stem.depth, 6)
   equal(c.resolved.student.stem.width, 768)
   equal(c.resolved.data.size[2], 32)

@@ -148,6 +148,8 @@ test("settings that nothing would read are refused: encoders and teachers", func
   for _, suffix in ipairs { "safetensors", "pth", "bin", "pt" } do
     loads(small { student = student(("stem = sak.vit { weights = 'a.%s', names = 'hf_vit' }"):format(suffix)) })
   end
+  says({ student = student "stem = sak.vit { name = 'vit_base' }" }, "5:44",
+    "student.stem has no setting 'name'", "did you mean 'arch'?")
   says({ student = student "stem = sak.vit { names = 'timm' }" }, "5:52",
     "names says whose names a file of weights has, but there is no file")
   contains(refused(small { student = student "stem = sak.vit { weights = 'a.pth', names = 'hf' }" }),

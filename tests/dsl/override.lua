@@ -96,6 +96,7 @@ test("paths that lead nowhere are refused, with the nearest that exists", functi
   local function says(set, message)
     equal((refused(small(three), { set })), "error: --set " .. set .. ": " .. message .. "\n")
   end
+  says("student.stem.name=vit_base", "no such path; did you mean 'student.stem.arch'?")
   says("student.adaptor.rank=16", "no such path; did you mean 'student.adapter.rank'?")
   says("teachers[name=samm].weight=1", "no entry of teachers has name=samm; did you mean 'sam'?")
   says("teachers[name=xxxxxxx].weight=1", "no entry of teachers has name=xxxxxxx; there are: dinov2, clip, sam")
