@@ -170,6 +170,7 @@ int luaopen_sak_core(lua_State *L)
     sak_open_picture(L);
     sak_open_process(L);
     sak_open_bench(L);
+    sak_open_memory(L);
     lua_pushinteger(L, (lua_Integer)(8 * sizeof(sak_real))); /* 32 in the product */
     lua_setfield(L, -2, "real_bits");
     sak_open_sweep(L);

@@ -86,6 +86,7 @@ void sak_open_sheet(lua_State *L);
 void sak_open_picture(lua_State *L);
 void sak_open_process(lua_State *L);
 void sak_open_bench(lua_State *L);
+void sak_open_memory(lua_State *L);
 void sak_open_sweep(lua_State *L);
 void sak_open_child(lua_State *L);
 /* Further methods of a store. */

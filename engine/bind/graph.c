@@ -112,6 +112,14 @@ static int g_plan(lua_State *L)
     return 0;
 }
 
+/* graph:share(other): both planned, neither allocated; their activations will lie in the same place */
+static int g_share(lua_State *L)
+{
+    sak_error err;
+    SAK_CHECK(L, &err, sak_graph_share_slab(&sak_to_graph(L, 1)->g, &sak_to_graph(L, 2)->g, &err));
+    return 0;
+}
+
 static int g_allocate(lua_State *L)
 {
     sak_error err;
@@ -254,7 +262,7 @@ void sak_open_graph(lua_State *L)
         {"plan", g_plan},         {"allocate", g_allocate}, {"forward", g_forward},
         {"backward", g_backward}, {"value", g_value},     {"shape", g_shape},
         {"set", g_set},           {"flops", g_flops},     {"bytes", g_bytes},
-        {"memory", sak_graph_memory_method},
+        {"memory", sak_graph_memory_method}, {"share", g_share},
         {"profile", g_profile},   {"dump", g_dump},       {"hash", g_hash},
         {"close", g_close},
         {NULL, NULL},

@@ -1,7 +1,7 @@
 /* Memory in Lua: what a graph's plan consists of, and what the machine has. */
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/machine.h"
 #include "bind/core.h"
 #include "graph/memory.h"
 
@@ -97,4 +97,26 @@ int sak_graph_memory_method(lua_State *L)
     lua_setfield(L, -3, "largest");
     lua_setfield(L, -2, "parts");
     return 1;
+}
+
+/* core.memory() -> {total, available} in bytes: what this process may use, and could get now; absent
+ * where unknown */
+static int machine_memory(lua_State *L)
+{
+    const sak_machine_memory m = sak_machine_memory_now();
+    const double total = m.limit > 0 ? m.limit : m.total;
+    lua_newtable(L);
+    if (total > 0) {
+        lua_pushnumber(L, total);
+        lua_setfield(L, -2, "total");
+        lua_pushnumber(L, m.available < total ? m.available : total);
+        lua_setfield(L, -2, "available");
+    }
+    return 1;
+}
+
+void sak_open_memory(lua_State *L)
+{
+    lua_pushcfunction(L, machine_memory);
+    lua_setfield(L, -2, "memory");
 }

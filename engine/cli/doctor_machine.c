@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/machine.h"
 #include "base/pool.h"
 #include "bind/version.h"
 #include "cli/doctor.h"
@@ -60,31 +61,15 @@ static void blis(sak_doctor *d)
                     sak_gemm_kernel());
 }
 
-static double meminfo(const char *key)
-{
-    FILE *f = fopen("/proc/meminfo", "r");
-    char line[256];
-    double kib = 0;
-    const size_t n = strlen(key);
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, key, n) == 0 && line[n] == ':')
-            kib = strtod(line + n + 1, NULL);
-    if (f)
-        fclose(f);
-    return kib * 1024;
-}
-
 static void memory(sak_doctor *d)
 {
     char total[32], available[32], limit[32] = "", line[128];
-    const double bytes = meminfo("MemTotal"), free_bytes = meminfo("MemAvailable");
+    const sak_machine_memory m = sak_machine_memory_now();
+    const double bytes = m.total, free_bytes = m.available;
     sak_human_bytes(bytes, total);
     sak_human_bytes(free_bytes, available);
-    const double cap = first_line("/sys/fs/cgroup/memory.max", line, sizeof line)
-                           ? strtod(line, NULL) /* "max" reads as 0 */
-                           : 0;
-    if (cap > 0 && cap < bytes)
-        sak_human_bytes(cap, limit);
+    if (m.limit > 0)
+        sak_human_bytes(m.limit, limit);
     if (bytes > 0)
         sak_doctor_find(d, free_bytes < 1e9 ? SAK_HEALTH_WARN : SAK_HEALTH_OK, "memory",
                         free_bytes < 1e9 ? "close other programs, or lower batch sizes "

@@ -5,6 +5,7 @@
 
 #include "graph/graph.h"
 #include "graph/guard.h"
+#include "graph/slab.h"
 
 void sak_graph_open(sak_graph *g, bool training, uint64_t seed)
 {
@@ -23,7 +24,7 @@ void sak_graph_close(sak_graph *g)
                                    g->buffer[g->node[i]->grad].p);
     sak_guard_close(g);
     sak_free(g->input);
-    sak_free(g->activation);
+    sak_slab_close(g);
     sak_free(g->each);
     free(g->buffer);
     free(g->op_seconds);

@@ -5,6 +5,7 @@
 
 #include "graph/graph.h"
 #include "graph/guard.h"
+#include "graph/slab.h"
 #include "kernels/gemm.h"
 
 static sak_real *at(const sak_graph *g, int buffer)
@@ -86,7 +87,7 @@ static sak_status allocate_buffers(sak_graph *g, sak_error *err)
     if (g->apart)
         return sak_guard_open(g, err);
     SAK_TRY(sak_alloc((void **)&g->input, (size_t)g->input_count, sizeof(sak_real), err));
-    SAK_TRY(sak_alloc((void **)&g->activation, (size_t)g->activation_count, sizeof(sak_real), err));
+    SAK_TRY(sak_slab_open(g, err));
     for (int i = 0; i < g->n_buffers; i++) {
         sak_buffer *b = &g->buffer[i];
         b->p = (b->kind == SAK_BUFFER_INPUT ? g->input : g->activation) + b->at;

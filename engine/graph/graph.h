@@ -59,6 +59,13 @@ typedef struct sak_call {
     int scratch; /* buffer, -1 = none */
 } sak_call;
 
+/* Memory for activations that several graphs use in turn. */
+typedef struct sak_slab {
+    sak_real *p;
+    int64_t count; /* elements: of the largest */
+    int users;
+} sak_slab;
+
 typedef struct sak_graph {
     bool training, closed;
     bool rewrite; /* replace patterns by cheaper forms of the same function (rewrite.h) */
@@ -80,6 +87,7 @@ typedef struct sak_graph {
     int n_buffers;
     int64_t input_count, activation_count, each_count; /* elements: inputs, slab, scratch per thread */
     sak_real *input, *activation, *each;
+    sak_slab *slab; /* holds the activations; NULL until allocated or shared */
     bool apart; /* every buffer is allocated by itself and spoilt while it is not in use (guard.h) */
     double *op_seconds; /* per call, filled while profiling */
     bool profiling;
@@ -107,7 +115,10 @@ sak_status sak_graph_replace(sak_graph *g, int node, const sak_op *op, const sak
 /* Ends building: rewrites, prunes, differentiates `loss` (a (1) node, or -1 for inference) and plans memory.
  * Allocates nothing yet, so that `check` can print the peak. */
 sak_status sak_graph_plan(sak_graph *g, int loss, sak_error *err);
-/* Allocates the slabs and the parameters' values (and gradients when training). */
+/* Two planned graphs without memory will have their activations in the same place: what one computes,
+ * gradients too, is lost in the other's step.  Inputs stay apart. */
+sak_status sak_graph_share_slab(sak_graph *a, sak_graph *b, sak_error *err);
+/* Allocates inputs, slab and scratch, and the parameters' values. */
 sak_status sak_graph_allocate(sak_graph *g, sak_error *err);
 
 /* One forward pass and, where a loss was given, one backward pass: gradients are in the parameter

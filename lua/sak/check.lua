@@ -5,6 +5,7 @@ local host = require "sak.host"
 local config = require "sak.config"
 local dataset = require "sak.dataset"
 local lora = require "sak.models.lora"
+local memory = require "sak.memory"
 local stages = require "sak.stages"
 
 local check = {}
@@ -43,17 +44,28 @@ local function total(params, pick)
   return n
 end
 
+--- The parts of a planned stage's memory.
+local function needs(ctx, stage, made)
+  local evaluation = stages.labelled(stage) and stages.plan_evaluation(ctx, made.params).graph or nil
+  return memory.of(made.graph, made.params, ctx.teachers, evaluation)
+end
+
+--- Bytes that the stage would need with engine.checkpoint = "blocks".
+local function with_blocks(ctx, stage)
+  local cfg = ctx.cfg
+  ctx.cfg = setmetatable({ engine = setmetatable({ checkpoint = "blocks" }, { __index = cfg.engine }) }, { __index = cfg })
+  local bytes = needs(ctx, stage, stages.plan(ctx, stage)).bytes
+  ctx.cfg = cfg
+  return bytes
+end
+
 --- Sizes of one stage. Its graph is planned but gets no memory.
 ---@return table row
 function check.stage(ctx, stage)
   local made = stages.plan(ctx, stage)
   local teachers = 0
   for _, t in ipairs(ctx.teachers) do teachers = teachers + total(t.params, function(p) return not p.buffer end) end
-  local all = total(made.params, function() return true end)
-  -- slabs of values, gradients and two moments are of one size
-  local state = 4 * (4 * all + teachers)
-  local activations = made.graph:bytes()
-  if stages.labelled(stage) then activations = activations + stages.plan_evaluation(ctx, made.params).graph:bytes() end
+  local need = needs(ctx, stage, made)
   local data, resolved = dataset.of_stage(ctx, stage)
   local images = dataset.limit(data, resolved, stage.batch)
   local start = {}
@@ -62,7 +74,9 @@ function check.stage(ctx, stage)
     starts_from = start, cached = made.cached ~= nil, parameters = count(made.params),
     teachers = teachers, forward = made.graph:flops(false), flops = made.graph:flops(true),
     plain_flops = made.graph:flops(true, true),
-    activation_bytes = activations, bytes = activations + state,
+    bytes = need.bytes, memory = host.array(need.parts), slab = need.slab, memory_text = memory.describe(need),
+    machine_bytes = core.memory().total, available_bytes = core.memory().available,
+    blocks_bytes = ctx.cfg.engine.checkpoint ~= "blocks" and with_blocks(ctx, stage) or nil,
     iterations = stage.iterations or math.ceil(stage.epochs * (images // stage.batch)) }
 end
 
@@ -74,6 +88,24 @@ function check.stages(ctx)
     rows[i] = check.stage(ctx, stage)
   end
   return rows
+end
+
+local function mib(bytes) return ("%.0f MiB"):format(bytes / 2 ^ 20) end
+
+--- The peak and its parts; what to do where the machine cannot hold it.
+local function print_memory(row)
+  print(("  memory     %12s peak: %s"):format(mib(row.bytes), row.memory_text[1]))
+  for i = 2, #row.memory_text do print("             " .. row.memory_text[i]) end
+  if not row.machine_bytes or row.bytes <= row.available_bytes then return end
+  print(("  warning    %12s is more than %s"):format(mib(row.bytes), row.bytes > row.machine_bytes
+    and ("the %s of this machine"):format(mib(row.machine_bytes))
+    or ("the %s that are free now (of %s)"):format(mib(row.available_bytes), mib(row.machine_bytes))))
+  if row.blocks_bytes and row.blocks_bytes < row.bytes then
+    print(('             %12s with engine = { checkpoint = "blocks" }: the same bits, steps 10-30 %% longer%s'):format(
+      mib(row.blocks_bytes), row.blocks_bytes > row.available_bytes and "; it also takes a smaller batch" or ""))
+  else
+    print("             a smaller batch, eval.batch or image needs less")
+  end
 end
 
 local function print_stage(row)
@@ -92,9 +124,7 @@ local function print_stage(row)
     print(("             %12s as the method is written, before rewriting"):format(
       ("%.2f GFLOP"):format(row.plain_flops / row.batch / 1e9)))
   end
-  print(("  memory     %12s peak: %s activations and scratch, %s parameters, gradients, moments"):format(
-    ("%.0f MiB"):format(row.bytes / 2 ^ 20), ("%.0f"):format(row.activation_bytes / 2 ^ 20),
-    ("%.0f"):format((row.bytes - row.activation_bytes) / 2 ^ 20)))
+  print_memory(row)
   print(("  length     %12d iterations of %d images"):format(row.iterations, row.batch))
 end
 
@@ -116,6 +146,7 @@ function check.run(job)
   ctx.teachers = require("sak.teachers").sketch(ctx, cfg.teachers)
   local rows = check.stages(ctx)
   if job.json then
+    for _, row in ipairs(rows) do row.memory_text = nil end
     print(host.encode { name = cfg.name, config_sha256 = loaded.config_sha256, config = cfg, stages = rows })
     return 0
   end

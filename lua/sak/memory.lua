@@ -44,16 +44,22 @@ end
 ---@param graph userdata
 ---@param params userdata
 ---@param teachers {params: userdata?}[]
+---@param evaluation? userdata  planned graph that uses the slab in turn with this one
 ---@return MemoryParts
-function memory.of(graph, params, teachers)
+function memory.of(graph, params, teachers, evaluation)
   local slab = graph:memory(math.maxinteger)
   slab.largest = groups(slab.largest)
   local trained = sum(params, function(p) return p.trainable and params:has_grad(p.name) end)
   local frozen = 0
   for _, t in ipairs(teachers) do if t.params then frozen = frozen + sum(t.params, all) end end
-  local list, bytes = {}, 0
+  local list, bytes, more = {}, 0, 0
+  if evaluation then
+    local e = evaluation:memory(0)
+    more = math.max(e.bytes - slab.bytes, 0) + e.inputs + e.scratch
+  end
   for _, part in ipairs { { "activations and gradients", slab.bytes }, { "inputs", slab.inputs }, { "scratch", slab.scratch },
-    { "weights", sum(params, all) }, { "moments", 2 * trained }, { "frozen weights", frozen } } do
+    { "weights", sum(params, all) }, { "moments", 2 * trained }, { "frozen weights", frozen },
+    { "more for evaluation", more } } do
     if part[2] > 0 then list[#list + 1] = { name = part[1], bytes = part[2] } end
     bytes = bytes + part[2]
   end

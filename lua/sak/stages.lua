@@ -246,9 +246,10 @@ end
 function stages.labelled(stage) return stage.kind == "multitask" or stage.kind == "probe" end
 
 --- Scores what the stage has trained so far; the final time with edges matched and a sheet drawn.
-local function scorer(ctx, params)
+---@param made Plan  what stages.plan_evaluation gave
+---@param routing string[]
+local function scorer(ctx, made, routing)
   local cfg, tasks = ctx.cfg, ctx.cfg.student.tasks
-  local made, routing = stages.plan_evaluation(ctx, params)
   made.finish()
   local experts = { "stem" }
   for _, t in ipairs(ctx.teachers) do experts[#experts + 1] = t.name end
@@ -322,6 +323,11 @@ function stages.run(ctx, stage)
     if go_on then hand_on(ctx, stage, made.params) end
     return go_on
   end
+  local evaluation, routing
+  if stages.labelled(stage) then
+    evaluation, routing = stages.plan_evaluation(ctx, made.params)
+    made.graph:share(evaluation.graph) -- never at the same time
+  end
   made.finish()
   if options.start and not ctx.resume then options.start() end
   local more = made.more or {}
@@ -329,7 +335,7 @@ function stages.run(ctx, stage)
   more.digests = made.cached ~= nil
   local loader <close> = dataset.train_loader(data, spec, stage, made.fields, cfg.seed, more)
   if cached then cached:open() end
-  local score = stages.labelled(stage) and scorer(ctx, made.params)
+  local score = evaluation and scorer(ctx, evaluation, routing)
   local loop = { name = stage.name, graph = made.graph, params = made.params,
     loader = cached and cached:with(loader, stage.batch) or loader, stage = stage,
     record = shared and function(name, value) shared:record(name, value) end,
