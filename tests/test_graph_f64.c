@@ -218,6 +218,49 @@ static void buffers_that_live_together_do_not_overlap(void **state)
     sak_params_close(&p);
 }
 
+/* Training and evaluation in turn, in one slab: inputs of each stay, and so do its results. */
+static void two_graphs_use_one_slab_in_turn(void **state)
+{
+    (void)state;
+    sak_error err = {0};
+    sak_graph g[2], alone;
+    sak_params p, q;
+    int loss[2], alone_loss;
+    open_graph(&alone, &q, &alone_loss);
+    sak_params_open(&p, 7);
+    for (int i = 0; i < 2; i++) {
+        sak_graph_open(&g[i], i == 0, 1);
+        loss[i] = build(&g[i], &p);
+        if (i == 1)
+            assert_int_equal(sak_graph_output(&g[i], "loss", loss[i], &err), SAK_OK);
+        assert_int_equal(sak_graph_plan(&g[i], i == 0 ? loss[i] : -1, &err), SAK_OK);
+    }
+    assert_int_equal(sak_graph_share_slab(&g[0], &g[1], &err), SAK_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sak_graph_allocate(&g[i], &err), SAK_OK);
+        for (int k = 0; k < 24; k++)
+            sak_graph_value(&g[i], sak_graph_find(&g[i], "x"))[k] = i == 0 ? sin(1 + k) : cos(k);
+    }
+    assert_ptr_equal(g[0].activation, g[1].activation);
+    assert_int_equal(sak_graph_share_slab(&g[0], &alone, &err), SAK_EINVAL); /* has memory already */
+    const double want = loss_of(&alone, alone_loss), other = loss_of(&g[1], loss[1]);
+    for (int repeat = 0; repeat < 2; repeat++) {
+        assert_true(loss_of(&g[0], loss[0]) == want);
+        sak_graph_backward(&g[0], 0);
+        sak_graph_forward(&alone, 0);
+        sak_graph_backward(&alone, 0);
+        for (int i = 0; i < p.n; i++)
+            assert_memory_equal(p.list[i].grad, q.list[i].grad, (size_t)p.list[i].count * sizeof(sak_real));
+        assert_true(loss_of(&g[1], loss[1]) == other && other != want);
+    }
+    sak_graph_close(&g[0]); /* the other one keeps the slab */
+    assert_true(loss_of(&g[1], loss[1]) == other);
+    sak_graph_close(&g[1]);
+    sak_graph_close(&alone);
+    sak_params_close(&p);
+    sak_params_close(&q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +268,7 @@ int main(void)
         cmocka_unit_test(nodes_nothing_depends_on_get_no_memory_and_no_call),
         cmocka_unit_test(frozen_parameters_keep_their_values_and_get_no_gradient),
         cmocka_unit_test(wrong_shapes_and_losses_are_refused_with_their_values),
+        cmocka_unit_test(two_graphs_use_one_slab_in_turn),
         cmocka_unit_test(buffers_that_live_together_do_not_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

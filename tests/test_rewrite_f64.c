@@ -234,6 +234,53 @@ static void random_numbers_are_the_same_in_both_forms(void **state)
     assert_int_equal(compare(&e), 2);
 }
 
+/* A layer, times a scale of `factors` numbers, plus what it is computed from. */
+static void open_scaled(made *m, int factors, bool bias, bool seen, bool rewrite)
+{
+    enum { ROWS = 150, C = 6 };
+    sak_error err = {0};
+    sak_graph_open(&m->g, true, 1);
+    sak_params_open(&m->p, 7);
+    m->g.rewrite = rewrite;
+    const int x = param(&m->g, &m->p, "x", SAK_SHAPE(ROWS, C));
+    int in[3] = {x, param(&m->g, &m->p, "w", SAK_SHAPE(C, C)), -1};
+    if (bias)
+        in[2] = param(&m->g, &m->p, "b", SAK_SHAPE(C));
+    const int layer = apply(&m->g, "linear", bias ? 3 : 2, in, NULL, NULL, NULL);
+    if (seen)
+        assert_int_equal(sak_graph_output(&m->g, "layer", layer, &err), SAK_OK);
+    const int scale = param(&m->g, &m->p, "scale", SAK_SHAPE(factors));
+    const int scaled = apply(&m->g, "mul", 2, factors > 1 ? (int[]){layer, scale} : (int[]){scale, layer},
+                             NULL, NULL, NULL);
+    const int y = apply(&m->g, "add", 2, (int[]){x, scaled}, NULL, NULL, NULL);
+    const int square = apply(&m->g, "square", 1, &y, NULL, NULL, NULL);
+    m->loss = apply(&m->g, "sum_all", 1, &square, NULL, NULL, NULL);
+    if (sak_graph_plan(&m->g, m->loss, &err) != SAK_OK || sak_graph_allocate(&m->g, &err) != SAK_OK)
+        fail_msg("%s", err.msg);
+    sak_graph_forward(&m->g, 0);
+    sak_graph_backward(&m->g, 0);
+}
+
+static void a_scale_goes_into_its_layer_unless_the_layer_is_seen(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        made plain, fast;
+        open_scaled(&plain, i & 1 ? 6 : 1, i & 2, i & 4, false);
+        open_scaled(&fast, i & 1 ? 6 : 1, i & 2, i & 4, true);
+        assert_int_equal(calls_of(&plain.g, "scaled_linear"), 0);
+        assert_int_equal(calls_of(&fast.g, "scaled_linear"), !(i & 4));
+        assert_int_equal(calls_of(&fast.g, "mul"), (i & 4) != 0);
+        near_to("loss", sak_graph_value(&fast.g, fast.loss), sak_graph_value(&plain.g, plain.loss), 1);
+        for (int k = 0; k < plain.p.n; k++)
+            near_to(plain.p.list[k].name, fast.p.list[k].grad, plain.p.list[k].grad, plain.p.list[k].count);
+        if (!(i & 4)) /* the unscaled result is not kept */
+            assert_true(fast.g.activation_count < plain.g.activation_count);
+        close_example(&plain);
+        close_example(&fast);
+    }
+}
+
 static void the_environment_turns_rewriting_off(void **state)
 {
     (void)state;
@@ -255,6 +302,7 @@ int main(void)
         cmocka_unit_test(many_shapes_agree_with_the_plain_form),
         cmocka_unit_test(what_is_read_elsewhere_or_saves_nothing_is_left_alone),
         cmocka_unit_test(random_numbers_are_the_same_in_both_forms),
+        cmocka_unit_test(a_scale_goes_into_its_layer_unless_the_layer_is_seen),
         cmocka_unit_test(the_environment_turns_rewriting_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
