@@ -65,6 +65,20 @@ mv gone.lua mini.lua
 gives 0 plain sweep mini_sweep.lua --new --seeds 1
 is "select name from sweep order by id desc limit 1" mini-2
 gives 2 "did you mean 'mini-2'" resume mini-3
+# a copy that still has the name inside is a sweep of its own, and known by its file
+sed 's/1e-2/3e-2/' mini_sweep.lua > copied.lua
+gives 0 'next: sak compare copied' sweep copied.lua --seeds 1
+is "select name || '/' || script_name from sweep order by id desc limit 1" copied/mini
+gives 0 'plain.*lr=0.03' resume copied --seeds 2
+gives 0 'sweep copied' compare copied
+mkdir -p elsewhere
+cp mini.lua elsewhere
+mv copied.lua elsewhere/third.lua
+SAK_DB=$tmp/copies/sak.db gives 0 'next: sak compare mini,' sweep elsewhere/third.lua --seeds 1
+SAK_DB=$tmp/copies/sak.db gives 0 'sweep mini' compare third
+SAK_DB=$tmp/copies/sak.db gives 0 'sweep mini' compare elsewhere/third.lua
+SAK_DB=$tmp/copies/sak.db gives 0 'plain.*lr=0.03' resume third
+SAK_DB=$tmp/copies/sak.db gives 2 "neither a sweep nor a run 'fourth'; its latest sweeps: mini" compare fourth
 gives 2 'not running' stop mini
 gives 2 "no such path; did you mean" sweep mini_sweep.lua --grid stages[1].optim.lrr=1,2
 gives 2 'of 3 is not\|must be' sweep mini_sweep.lua --set 'stages[1].batch=0' --new

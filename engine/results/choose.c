@@ -28,13 +28,16 @@ static const char of_runs[] = AS_JSON(
     " FROM json_each(?1) w JOIN run r ON r.id = json_extract(w.value, '$[0]')"
     " JOIN replicates g ON g.group_sha256 = r.group_sha256 GROUP BY w.key, g.seed");
 
-/* id 0: no such sweep. */
+/* By its name, its script's name or its script's file, the latest: what people call it, who copied a
+ * script and left the name inside as it was.  id 0: no such sweep. */
 static sak_status find_sweep(sak_store *s, const char *name, int64_t *id, int64_t *arms, char **title,
                              sak_error *err)
 {
     static const char sql[] =
         "SELECT s.id, s.name, (SELECT count(DISTINCT arm) FROM replicates WHERE sweep_id = s.id)"
-        " FROM sweep s WHERE ?1 IS NULL OR s.name = ?1 ORDER BY s.id DESC LIMIT 1";
+        " FROM (SELECT *, CASE ?1 WHEN name THEN 1 WHEN script_name THEN 2 WHEN script_path THEN 3 ELSE"
+        "   4 * (substr('/' || script_path, -length(?1) - 5) = '/' || ?1 || '.lua') END AS known FROM sweep) s"
+        " WHERE ?1 IS NULL OR known > 0 ORDER BY CASE WHEN ?1 IS NULL THEN 0 ELSE known END, s.id DESC LIMIT 1";
     const sak_value v = {.type = name ? SAK_TEXT : SAK_NULL, .text = name, .bytes = name ? strlen(name) : 0};
     sak_rows *rows = NULL;
     bool more = false;
@@ -112,6 +115,23 @@ static sak_status fetch(sak_store *s, const char *sql, const sak_value *params, 
     return st;
 }
 
+/* Says what sweeps there are, in the place of "no run of that name". */
+static sak_status name_sweeps(sak_store *s, const char *what, sak_error *err)
+{
+    static const char sql[] = "SELECT group_concat(name, ', ') FROM (SELECT name FROM sweep ORDER BY id DESC LIMIT 8)";
+    sak_rows *rows = NULL;
+    bool more = false;
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql}, &rows, err));
+    sak_status st = sak_rows_next(rows, &more, err);
+    const sak_value v = st == SAK_OK && more ? sak_rows_value(rows, 0) : (sak_value){0};
+    if (st == SAK_OK)
+        st = SAK_FAIL(err, SAK_ENOENT, "%s holds neither a sweep nor a run '%s'; %s%s", sak_store_path(s), what,
+                      v.type == SAK_TEXT ? "its latest sweeps: " : "it has no sweeps",
+                      v.type == SAK_TEXT ? v.text : "");
+    sak_rows_close(rows);
+    return st;
+}
+
 static sak_status choose_runs(sak_store *s, const sak_compare_spec *spec, sak_chosen *out,
                               sak_error *err)
 {
@@ -138,6 +158,8 @@ sak_status sak_choose(sak_store *s, const sak_compare_spec *spec, sak_chosen *ou
         st = choose_runs(s, spec, out, err);
     else if (st == SAK_OK)
         st = SAK_FAIL(err, SAK_ENOENT, "%s holds no sweep; name the runs", sak_store_path(s));
+    if (st == SAK_ENOENT && spec->n_what == 1)
+        st = name_sweeps(s, name, err);
     if (st != SAK_OK)
         sak_chosen_close(out);
     return st;

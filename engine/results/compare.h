@@ -6,7 +6,7 @@
 #include "results/stats.h"
 #include "results/store.h"
 
-/* What to compare.  One sweep's name: its arms within each grid cell, the first arm being the
+/* What to compare.  One sweep's name, or its script's name or file: its arms within each grid cell, the first arm being the
  * reference; where it has a single arm, its cells, the first cell being the reference.  Two or more
  * of anything that sak_store_find_run knows: the configurations of those runs, each with all its
  * seeds, the first being the reference.  Nothing: the latest sweep. */

@@ -162,6 +162,15 @@ function freeze.is_func(v)
   return type(v) == "table" and rawget(v, "$lua") ~= nil
 end
 
+--- A frozen function in words, "function at file.lua:7 (1a2b3c4d)", other values as they are.
+---@param v any
+---@return any
+function freeze.shown(v)
+  if not freeze.is_func(v) then return v end
+  local f = v["$lua"]
+  return ("function at %s:%d (%s)"):format(f.file, f.line, f.sha256:sub(1, 8))
+end
+
 --- A snapshot as JSON-able data: kinds written out, functions frozen.
 ---@param node any
 ---@param texts table<string, string>

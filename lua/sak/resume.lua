@@ -9,7 +9,7 @@ local stored = require "sak.stored"
 
 local resume = {}
 
---- The sweep that is meant, if one is: by its own or its script's name; @last is whatever began last.
+--- The sweep that is meant, if one is: by its own, its script's or its file's name; @last is whatever began last.
 ---@return string? name
 local function sweep_of(store, what)
   if what == "@last" then
@@ -18,8 +18,8 @@ local function sweep_of(store, what)
       order by s.id desc limit 1]])[1]
     return row and (row.newer == 1 or row.own == 1) and row.name or nil
   end
-  local row = store:query([[select name from sweep where script_name is not null and (name = ?1 or script_name = ?1)
-    limit 1]], what)[1]
+  local row = store:query([[select name from sweep where script_name is not null and (name = ?1 or script_name = ?1
+    or script_path = ?1 or substr('/' || script_path, -length(?1) - 5) = '/' || ?1 || '.lua') limit 1]], what)[1]
   return row and what or nil
 end
 

@@ -5,6 +5,7 @@ local core = require "sak.core"
 local host = require "sak.host"
 local config = require "sak.config"
 local dataset = require "sak.dataset"
+local freeze = require "sak.freeze"
 local stages = require "sak.stages"
 local paths = require "sak.paths"
 local stored = require "sak.stored"
@@ -200,7 +201,7 @@ function run.experiment(loaded, store, job, options)
   core.mkdir(ctx.folder)
   ctx.note(("run %d (%s): %s, seed %d, %d threads"):format(id, uid, cfg.name, cfg.seed, core.threads()))
   if not options.resume then
-    for _, p in ipairs(loaded.params) do ctx.run:param(p.path, p.value, p.origin) end
+    for _, p in ipairs(loaded.params) do ctx.run:param(p.path, freeze.shown(p.value), p.origin) end
     for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
   end
   if job.unsafe_lua then ctx.run:tag("unsafe_lua", "the script ran without sandbox") end

@@ -33,10 +33,13 @@ end
 
 -- Finding -----------------------------------------------------------------------------------------
 
---- A stored sweep by what people call it: its name, its script's name (the latest), or @last.
+local function base_name(path) return (path:gsub("^.*/", ""):gsub("%.lua$", "")) end
+
+--- A stored sweep by what people call it: its name, its script's name or file (the latest), or @last.
 local function find(store, name)
   local rows = store:query("select * from sweep where script_name is not null order by id desc")
-  for _, key in ipairs { "name", "script_name" } do
+  for _, row in ipairs(rows) do row.file = row.script_path and base_name(row.script_path) end
+  for _, key in ipairs { "name", "script_name", "script_path", "file" } do
     for _, row in ipairs(rows) do
       if row[key] == name or name == "@last" then return row end
     end
@@ -49,8 +52,10 @@ local function find(store, name)
       or "there are: " .. table.concat(names, ", "))))
 end
 
---- A name for a new sweep: the script's, or with a number where that is taken.
-local function free_name(store, name)
+--- A name for a new sweep: the script's, its file's where another file's sweep has that, or with a number.
+local function free_name(store, name, path)
+  local row = store:query("select script_path as path from sweep where name = ?1", name)[1]
+  if row and row.path and base_name(row.path) ~= base_name(path) then name = base_name(path) end
   local candidate, k = name, 1
   while store:query("select 1 as there from sweep where name = ?1", candidate)[1] do
     k = k + 1
@@ -150,7 +155,7 @@ local function create(store, loaded, job)
   rehearse(loaded, job)
   local files = teachers.prepare(loaded, store, job)
   local r, source = loaded.resolved, loaded.sources[1]
-  local name = free_name(store, loaded.name)
+  local name = free_name(store, loaded.name, source.path)
   local id = store:sweep_create { name = name, script_name = loaded.name, script_path = source.path,
     script_text = source.text, spec_json = loaded.json, identity = identity(loaded),
     frozen_json = frozen(loaded, job, files), question = r.question, objective = r.objective.metric,
@@ -170,7 +175,8 @@ local function find_or_create(store, loaded, job)
         return row.id
       end
     end
-    if rows[1] then
+    -- a copy of the script, with its name still inside, is a script of its own
+    if rows[1] and base_name(rows[1].script_path or "") == base_name(loaded.sources[1].path) then
       error(failure.new(2, ("%s asks for other trials than the sweep '%s' in %s:\n%s\n  help: --new begins another "
         .. "sweep; `sak resume %s` goes on with the stored one"):format(job.args[1], rows[1].name, job.db,
         differences(store, rows[1], loaded), rows[1].name)))

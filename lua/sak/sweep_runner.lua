@@ -247,7 +247,7 @@ function runner.run(store, sweep, job)
   else
     print(summary.sweep(store, sweep.name))
   end
-  view.closing(store, sweep, self.rows, n, state)
+  view.closing(store, sweep, self.rows, n, state, job.quiet or job.json)
   return status
 end
 

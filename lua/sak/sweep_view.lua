@@ -137,7 +137,8 @@ local function check_objective(store, sweep, rows)
 end
 
 --- What is left to do, on stderr.
-function view.closing(store, sweep, rows, n, state)
+---@param quiet boolean  no advice where nothing is wrong
+function view.closing(store, sweep, rows, n, state, quiet)
   check_objective(store, sweep, rows)
   if n.failed > 0 then
     local seen, shown = {}, 0
@@ -148,6 +149,9 @@ function view.closing(store, sweep, rows, n, state)
       end
     end
     io.stderr:write(("%d of %d trials failed; try them again with: sak retry %s\n"):format(n.failed, #rows, sweep.name))
+  end
+  if state == "done" and not quiet then
+    io.stderr:write(("next: sak compare %s, or to look at: sak report %s -o %s.html\n"):format(sweep.name, sweep.name, sweep.name))
   end
   if state == "stopped" or state == "paused" then
     io.stderr:write(("sweep '%s' %s with %d trials to go; go on with: sak resume %s\n"):format(sweep.name, state,
