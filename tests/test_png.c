@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "data/png.h"
 #include "data/sheet.h"
 
@@ -316,6 +317,13 @@ static void a_failed_write_leaves_the_old_file_and_nothing_else(void **state)
     assert_int_equal(mkdir(nowhere, 0700), 0);
     assert_int_equal(sak_png_write(nowhere, grey, 2, 2, 1, &err), SAK_EIO);
     assert_int_equal(rmdir(nowhere), 0);
+    /* A device or a pipe is not replaced. */
+    assert_int_equal(mkfifo(nowhere, 0600), 0);
+    assert_int_equal(sak_png_write(nowhere, grey, 2, 2, 1, &err), SAK_EINVAL);
+    assert_int_equal(sak_file_write_atomic(nowhere, grey, 4, &err), SAK_EINVAL);
+    struct stat st;
+    assert_true(stat(nowhere, &st) == 0 && S_ISFIFO(st.st_mode));
+    assert_int_equal(unlink(nowhere), 0);
 }
 
 /* --- sheets ----------------------------------------------------------------------------------- */

@@ -67,6 +67,8 @@ for id in $(grep -v -e wide -e tiny ids); do
     cmp "own/depth/$id.npy" "tiled/depth/$id.npy" || fail "--tile and --pad differ at the size of training"
 done
 cmp -s own/depth/wide.npy tiled/depth/wide.npy && fail "a wide picture is not tiled"
+"$sak" predict 1 saved/predictions.png --tasks depth -o sheet.png 2>err >/dev/null
+has err "is more than 16 times the 32x48 of training: tiled (--pad takes it whole)"
 [ ! -e tiled/normals ] || fail "--tasks writes the others too"
 "$sak" predict 1 own/images/wide.png own/images/tiny.png -q -j 1 --save one
 cmp one/depth/wide.npy own/depth/wide.npy || fail "another number of threads changes a prediction"
@@ -99,6 +101,9 @@ has err "broken.png: invalid PNG"
 has err "empty.jpg: "
 has err "1 image by run 1"
 [ -s some/depth/tiny.npy ] || fail "the image that can be read was not predicted"
+mkfifo pipe
+refused 2 "pipe: not a regular file, which writing would replace" predict 1 own/images/tiny.png -o pipe
+[ -p pipe ] || fail "a pipe was replaced by a picture"
 refused 2 "would both be saved as 'tiny'" predict 1 own/images/tiny.png own/images
 refused 2 "that is a data set" predict 1 own/images --save own
 sed -i '$d' own/classes.txt

@@ -246,9 +246,18 @@ static int create_temporary(char *temp, size_t room, const char *path)
     return -1;
 }
 
+sak_status sak_file_check_target(const char *path, sak_error *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) /* renaming onto a folder fails */
+        return SAK_OK;
+    return SAK_FAIL(err, SAK_EINVAL, "%s: not a regular file, which writing would replace", path);
+}
+
 sak_status sak_file_out_open(sak_file_out *f, const char *path, sak_error *err)
 {
     *f = (sak_file_out){.fd = -1};
+    SAK_TRY(sak_file_check_target(path, err));
     const size_t n = strlen(path), room = n + 48;
     sak_status st = sak_alloc((void **)&f->path, n + 1, 1, err);
     if (st == SAK_OK)

@@ -48,6 +48,9 @@ const char *sak_mapping_at(const void *address);
  * them again fetches them from the file. */
 void sak_map_forget(const void *at, size_t bytes);
 
+/* SAK_EINVAL if a device or a pipe stands there: what is renamed over a path replaces it. */
+sak_status sak_file_check_target(const char *path, sak_error *err);
+
 /* A file under construction: bytes go to a temporary neighbour; commit syncs it to the disk and
  * renames it over `path`.  close without commit removes the temporary. */
 typedef struct sak_file_out {

@@ -75,7 +75,7 @@ const sak_option_spec sak_option_specs[] = {
     {"save", 0, "DIR", "write every prediction to DIR, in the published layout", SAK_OPTION_TEXT, AT(save),
      0, 0},
     {"tasks", 0, "A,B,...", "only these tasks", SAK_OPTION_TEXT, AT(tasks), 0, 0},
-    {"pad", 0, NULL, "a smaller image is padded, a larger one taken whole (the default)", SAK_OPTION_FLAG,
+    {"pad", 0, NULL, "a smaller image is padded, a larger one taken whole", SAK_OPTION_FLAG,
      AT(pad), 0, 0},
     {"tile", 0, NULL, "overlapping windows of the size of training, blended", SAK_OPTION_FLAG, AT(tile), 0,
      0},

@@ -271,7 +271,8 @@ const sak_verb sak_verbs[] = {
      "\n"
      "--pad, the default: an image smaller than those of training is padded to their size, as in\n"
      "evaluation; a larger one is taken whole, padded to whole patches, and positions are resampled.\n"
-     "--tile: windows of the size of training that overlap by half or more, their outputs blended.\n"
+     "--tile: windows of the size of training that overlap by half or more, their outputs blended; without\n"
+     "either also what has more than 16 times the pixels of training.\n"
      "\n"
      "An image that cannot be read is named and the others go on; the exit status is 1 then.",
      sak_verb_lua},

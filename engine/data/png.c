@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 
 typedef struct codec {
     png_structp png;
@@ -314,6 +315,7 @@ sak_status sak_png_write(const char *path, const uint8_t *pixels, int H, int W, 
         (channels != 1 && channels != 3))
         return SAK_FAIL(err, SAK_EINVAL, "%s: cannot write %dx%d pixels of %d channels as PNG",
                         path, H, W, channels);
+    SAK_TRY(sak_file_check_target(path, err));
     char aside[4096];
     const unsigned number = atomic_fetch_add(&serial, 1);
     const int n = snprintf(aside, sizeof aside, "%s.%ld-%u.tmp", path, (long)getpid(), number);

@@ -10,6 +10,10 @@ local stages = require "sak.stages"
 
 local predict = {}
 
+--- Beyond so many times the pixels of training images are tiled unless --pad is given: attention over all
+--- of them would take its square.
+local WHOLE_MAX = 16
+
 --- Memory that a graph may plan for one image; larger images are for --tile.
 local PLAN_MAX = 8 * 2 ^ 30
 --- Values kept of one image.
@@ -103,9 +107,15 @@ end
 
 --- Predicts one image; raises what is wrong with it.
 ---@return userdata picture, integer windows
-local function run_one(r, item, tasks, kept, tile)
+local function run_one(r, item, tasks, kept, job)
   local picture = item.open()
   local H, W = picture:size()
+  local own = r.cfg.data.size
+  local tile = job.tile or not job.pad and H * W > WHOLE_MAX * own[1] * own[2]
+  if tile and not job.tile then
+    r.ctx.note(("%s: %dx%d is more than %d times the %dx%d of training: tiled (--pad takes it whole)"):format(item.name, H, W,
+      WHOLE_MAX, own[1], own[2]))
+  end
   local channels = 0
   for _, task in ipairs(tasks) do
     channels = channels + (({ semseg = r.ctx.data.info.classes, human_parts = r.ctx.data.info.parts, normals = 3, sal = 2 })[task] or 1)
@@ -145,7 +155,7 @@ function predict.run(job)
     quiet = job.quiet or #items < 2 })
   for i, item in ipairs(items) do
     if core.interrupted() then error(failure.new(130, "interrupted")) end
-    local ok, picture, n = pcall(run_one, r, item, tasks, kept, job.tile)
+    local ok, picture, n = pcall(run_one, r, item, tasks, kept, job)
     if ok then
       local H, W = picture:size()
       local files = job.save and predictions.save(picture, job.save, item.id, tasks) or nil
