@@ -66,7 +66,15 @@ while IFS= read -r query; do
 done < <(script -qec "$sak sql" /dev/null | tr -d '\r' |
     awk 'BEGIN { RS = "" } /^      / { gsub(/[ \n]+/, " "); sub(/^ /, ""); print }')
 [ "$n" -ge 20 ] || fail "only $n commands were looked at"
+# queries that are written down elsewhere answer too
+written=0
+while IFS= read -r query; do
+    "$sak" sql --csv --db 1.db "$query" > out 2> err || fail "a documented query: $query: $(cat err)"
+    written=$((written + 1))
+done < <({ cat "$here/../README.md" "$here"/../results/*.md && "$sak" help sql; } |
+    sed -n '/--write/d; s/.*sak sql [^"]*"\([^"]*\)".*/\1/p')
+[ "$written" -ge 3 ] || fail "only $written documented queries were found"
 # the counter can tell: a sum over all points is seen
 read -r scanned steps < <(costs 3 sql "select sum(value) from metric_point")
 [ "$scanned" -gt $((runs * 500)) ] || fail "a scan of all points was not counted: $scanned"
-echo "many runs: $n commands at $runs runs walk through no points"
+echo "many runs: $written queries of the documents answer, $n commands at $runs runs walk through no points"
