@@ -3,10 +3,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/pool.h"
 #include "graph/graph.h"
 #include "graph/guard.h"
 #include "graph/slab.h"
 #include "kernels/gemm.h"
+#include "kernels/simd.h"
 
 static sak_real *at(const sak_graph *g, int buffer)
 {
@@ -136,16 +138,22 @@ sak_status sak_graph_allocate(sak_graph *g, sak_error *err)
     return g->op_seconds ? SAK_OK : SAK_FAIL(err, SAK_ENOMEM, "out of memory for the graph's calls");
 }
 
-static void copy_gradient(const sak_graph *g, const sak_call *call)
+enum { COPY_GRAIN = 16384 }; /* elements */
+
+static void copy_part(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
 {
-    const int64_t n = sak_shape_count(&g->node[call->node]->s.y);
-    sak_real *dx = call->c.dx[0];
-    if (!call->c.acc[0]) {
-        memcpy(dx, call->c.dy, (size_t)n * sizeof *dx);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++)
-        dx[i] += call->c.dy[i];
+    (void)chunk, (void)worker;
+    const sak_opcall *c = ctx;
+    sak_real *dx = c->dx[0] + begin;
+    if (c->acc[0])
+        sak_simd_table()->add(end - begin, dx, c->dy + begin, dx);
+    else
+        memcpy(dx, c->dy + begin, (size_t)(end - begin) * sizeof *dx);
+}
+
+static void copy_gradient(const sak_graph *g, sak_call *call)
+{
+    sak_parallel_for(sak_shape_count(&g->node[call->node]->s.y), COPY_GRAIN, copy_part, &call->c);
 }
 
 static double now(void)
