@@ -86,12 +86,13 @@ wait $one 2> /dev/null || true
 run d --set cache=true
 same d 2 "after kill -9"
 used d 2 | grep -q ' [1-9][0-9]* images from the cache' || fail "nothing of the killed run was used: $(used d 2)"
+: > "$(find "$tmp/d/cache" -name '*.pack' | head -1 | xargs dirname)/00000000-1-0.pack" # killed before the first byte
 "$sak" cache check --db "$tmp/d/sak.db" > "$tmp/out" || fail "after kill -9: $(cat "$tmp/out")"
 
 # stopped in stage 1 with a cold cache, resumed with a warm one
 mkdir -p "$tmp/e"
-"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=24 --db "$tmp/e/sak.db" > /dev/null
-"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=24 --set checkpoint.every=5 --db "$tmp/e/sak.db" \
+"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=150 --db "$tmp/e/sak.db" > /dev/null
+"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=150 --set checkpoint.every=5 --db "$tmp/e/sak.db" \
     > /dev/null 2>&1 & one=$!
 until [ "$(query e "select count(*) > 9 from metrics where run = 2 and metric = 'distill/loss'")" = 1 ]; do sleep 0.02; done
 kill -9 $one

@@ -161,11 +161,11 @@ static void look_at(sak_feature_cache *c, const char *name)
         return;
     }
     const int64_t before = p->p.records, stride = sak_pack_stride(&c->shape);
-    if (st.st_size < 64 + (before + 1) * stride)
+    if (st.st_size < SAK_PACK_HEAD + (before + 1) * stride)
         return;
     sak_pack now;
     if (sak_pack_open(&now, path, &c->shape, NULL) != SAK_OK) {
-        p->lost = p->p.map == NULL && st.st_size >= 64;
+        p->lost = p->p.map == NULL && st.st_size >= SAK_PACK_HEAD;
         return;
     }
     if (!p->p.map) /* the packs that were opened longest ago go first */

@@ -146,10 +146,12 @@ typedef struct look {
 } look;
 
 /* A pack that is none counts as one damaged record. */
-static void look_through(sak_feature_folder *f, const char *path, bool check)
+static void look_through(sak_feature_folder *f, const char *path, uint64_t bytes, bool check)
 {
     sak_pack_shape shape;
     sak_pack p;
+    if (bytes < SAK_PACK_HEAD)
+        return;
     if (sak_pack_peek(path, &shape, NULL) != SAK_OK || sak_pack_open(&p, path, &shape, NULL) != SAK_OK) {
         f->damaged++;
         return;
@@ -176,7 +178,7 @@ static void one_folder(void *ctx, const char *folder, const char *key)
         f.packs++;
         f.bytes += l.item[i].bytes;
         f.used = l.item[i].used > f.used ? l.item[i].used : f.used;
-        look_through(&f, l.item[i].path, o->check);
+        look_through(&f, l.item[i].path, l.item[i].bytes, o->check);
     }
     free(l.item);
     o->each(o->ctx, &f);

@@ -12,7 +12,7 @@
 
 #include "base/alloc.h"
 
-enum { HEAD = 64 };
+enum { HEAD = SAK_PACK_HEAD };
 #define RECORD_MAGIC UINT32_C(0x52464b53) /* "SKFR" */
 
 typedef struct file_head {

@@ -14,6 +14,9 @@
 #include "base/file.h"
 #include "base/hash.h"
 
+/* Bytes before the first record.  A shorter file is a pack whose writer was killed: it holds nothing. */
+enum { SAK_PACK_HEAD = 64 };
+
 /* What all packs of a folder have in common. */
 typedef struct sak_pack_shape {
     uint8_t key[SAK_HASH_BYTES];
