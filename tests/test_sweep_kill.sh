@@ -54,7 +54,11 @@ repeated=$(value "select count(*) from (select 1 from run where state = 'done' g
 [ "$(value "select count(*) || '/' || count(run_id) from trial where state in ('done', 'pruned')")" = 16/16 ] || fail "trials are missing"
 [ "$(value "select count(*) from run where state = 'running'")" = 0 ] || fail "runs are left running"
 resumed=$(value "select count(*) from attempt where resumed_step > 0")
-[ "$resumed" -gt 0 ] || [ "$kills" -lt 10 ] || fail "no trial went on from a checkpoint"
+if [ "$resumed" = 0 ] && [ "$kills" -ge 10 ]; then # on a busy machine all kills may come before the first one
+    [ "$3" -lt 6 ] || fail "no trial went on from a checkpoint"
+    rm -rf "$tmp"
+    exec bash "$0" "$1" "$2" $(($3 + 1)) "$4"
+fi
 left=$(find "$tmp/b/runs" -path '*/checkpoints/*' | while read -r f; do
     "$sak" sql --csv "select count(*) from run where (state = 'done' or id in (select run_id from trial where state = 'pruned')) and uid = '$(basename "$(dirname "$(dirname "$f")")")'" |
         tr -d '\r' | tail -1
