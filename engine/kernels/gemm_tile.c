@@ -7,6 +7,11 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+/* GCC does not see that `part` is read only after a first chain has been stored there. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #define DEPTH 384       /* of k at a time: a (DEPTH, 2 vectors) panel of B stays near the core */
 #define CHAIN 128       /* of k are added one to the other: rounding grows with the length of a chain */
 #define ROWS SAK_GEMM_ROWS /* of A at a time: (ROWS, DEPTH) packed fits half of an L2 cache */
