@@ -13,9 +13,9 @@ bash "$here/kill_runs.sh" "$sak" $((kills * 2 / 3)) "$seed" > "$tmp/runs" || fai
 cat "$tmp/runs"
 swept=0
 for ((s = seed; swept < kills - kills * 2 / 3; s++)); do
-    bash "$here/test_sweep_kill.sh" "$sak" $((kills / 3 < 24 ? kills / 3 : 24)) "$s" > "$tmp/sweeps" || fail "$(cat "$tmp/sweeps")"
+    bash "$here/test_sweep_kill.sh" "$sak" $((kills / 3 < 16 ? kills / 3 : 16)) "$s" > "$tmp/sweeps" || fail "$(cat "$tmp/sweeps")"
     cat "$tmp/sweeps"
-    swept=$((swept + $(sed -n 's/^sweep: \([0-9]*\) kills.*/\1/p' "$tmp/sweeps")))
+    swept=$((swept + $(sed -n 's/^[a-z_.]*: \([0-9]*\) kills.*/\1/p' "$tmp/sweeps" | paste -sd+)))
 done
 
 # How much of the past a kill takes: from the last metric that is found again to the kill.  The run

@@ -1134,7 +1134,7 @@ static void logging_and_ingest_are_fast(void **state)
 #else
     enum { KEYS = 50, STEPS = 20000 };
 #endif
-    char keys[KEYS][24];
+    char keys[KEYS][40];
     for (int k = 0; k < KEYS; k++)
         snprintf(keys[k], sizeof keys[k], "router/task%d/level%d/e", k % 5, k / 5);
     double from = seconds();
