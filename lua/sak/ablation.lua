@@ -171,7 +171,12 @@ function ablation.trial(parts, point)
   changes[#changes + 1] =
     { op = "set", steps = { "seed" }, value = point.seed, origin = "grid", text = "seed",
       shown = "seed " .. point.seed }
-  table.move(parts.pinned, 1, #parts.pinned, #changes + 1, changes)
+  for _, change in ipairs(parts.pinned) do
+    -- An arm that replaces a list may leave out the entry that --set selects; the base has it.
+    local lenient = { may_be_absent = true }
+    for key, value in pairs(change) do lenient[key] = value end
+    changes[#changes + 1] = lenient
+  end
   return { arm = arm.name, arm_index = point.arm, cell = cell_of(list), seed = point.seed,
     label = label, changes = changes, point = point }
 end

@@ -58,14 +58,23 @@ local function warn_pinned(report, pinned, arms, axes, space)
           message = ("--set %s pins '%s', which the sampler draws"):format(change.text, swept) }
       end
     end
+    local set_by = {}
     for _, arm in ipairs(arms) do
       for _, c in ipairs(arm.changes) do
         if ablation.covers(path, c.text) then
-          report:add { severity = "warning", path = path,
-            message = ("--set %s pins '%s', which arm '%s' sets"):format(change.text, c.text,
-              arm.name) }
+          set_by[c.text] = set_by[c.text] or {}
+          table.insert(set_by[c.text], "'" .. arm.name .. "'")
         end
       end
+    end
+    local texts = {}
+    for text in pairs(set_by) do texts[#texts + 1] = text end
+    table.sort(texts)
+    for _, text in ipairs(texts) do
+      local names = set_by[text]
+      report:add { severity = "warning", path = path,
+        message = ("--set %s pins '%s', which arm%s %s set%s"):format(change.text, text,
+          #names > 1 and "s" or "", table.concat(names, ", "), #names > 1 and "" or "s") }
     end
     if path == "seed" then
       report:add { severity = "warning", path = path,

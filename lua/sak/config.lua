@@ -147,9 +147,11 @@ local function experiment(base, changes, report, files)
     files = files }
   local before = #report.list
   for _, change in ipairs(changes) do
-    local steps, message, help = override.apply(tree, change)
+    local steps, message, help, why = override.apply(tree, change)
     if steps then
       job.applied[#job.applied + 1] = { steps = steps, source = change }
+    elseif why == "absent" and change.may_be_absent then
+      goto continue
     elseif change.at then
       local d = { message = ("%s: %s"):format(change.text, message), help = help }
       local at = change.at.steps
@@ -159,6 +161,7 @@ local function experiment(base, changes, report, files)
     else
       report:add { message = ("%s: %s"):format(change.shown, message), help = help }
     end
+    ::continue::
   end
   local cx = context(job)
   local type = { t = "spec", family = "experiment" }

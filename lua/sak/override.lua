@@ -17,6 +17,7 @@ local override = {}
 ---@field text string  as given
 ---@field shown? string  as messages name it, if it comes from the command line
 ---@field at? {document: sak.Document, steps: table}  place in an ablation script
+---@field may_be_absent? boolean  left out where its selector finds no entry
 
 --- Steps of a path, or nil and what is wrong with it.
 ---@param path string
@@ -330,6 +331,7 @@ end
 ---@return table? steps  the path that was changed, selectors resolved
 ---@return string? message
 ---@return string? help
+---@return "absent"? why  a selector found no entry
 function override.apply(tree, change, root)
   change.root = root
   local node, type_, steps = tree, { t = "spec", family = root or "experiment" }, {}
@@ -366,7 +368,7 @@ function override.apply(tree, change, root)
           return nil, ("no entry of %s has %s=%s"):format(diagnose.path(steps), wanted.key,
             wanted.value),
             near and ("did you mean '%s'?"):format(near) or "there are: " .. table.concat(values,
-              ", ")
+              ", "), "absent"
         end
         return nil, "no such path", ("%s is a list: use %s[1] or %s[name=…]"):format(
           diagnose.path(steps), diagnose.path(steps), diagnose.path(steps))

@@ -64,6 +64,18 @@ test("precedence is defaults < script < arm < grid < --set", function()
   contains(config.format(d.warnings), "pins 'student.adapter.rank', which arm 'x' sets")
 end)
 
+test("--set of an entry by selector leaves out the arms whose list lacks it, not the base", function()
+  local text = [[local sak = require "sak"
+    return sak.ablation "a" { base = "base.lua", arms = { { name = "x" },
+      { name = "y", set = { stages = { sak.multitask { epochs = 5 } } } } } }]]
+  local files = { files = { ["base.lua"] = base["base.lua"] } }
+  local c = loads(text, { "stages[kind=distill].epochs=7", "stages[kind=multitask].epochs=9" }, files)
+  equal(c.trials[1].resolved.stages[1].epochs, 7)
+  equal(#c.trials[2].resolved.stages, 1)
+  equal(c.trials[2].resolved.stages[1].epochs, 9)
+  contains(refused(text, { "stages[kind=destill].epochs=7" }, files), "no entry of stages has kind=destill")
+end)
+
 test("--set reaches the ablation's own settings too", function()
   equal(#ablation({}, { "seeds=[4,5,6]" }).trials, 9)
   equal(#ablation({}, {}, { seeds = 1 }).trials, 3)
