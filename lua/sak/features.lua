@@ -74,7 +74,7 @@ Source.__close = function(self) self:close() end
 ---@param size integer[] {H, W}
 ---@param new_graph fun(): userdata  as teachers are computed in
 function features.sketch(ctx, size, new_graph)
-  local self = setmetatable({ ctx = ctx, size = size, list = {} }, Source)
+  local self = setmetatable({ ctx = ctx, size = size, list = {}, seconds = 0 }, Source)
   for i, t in ipairs(ctx.teachers) do self.list[i] = sketch(ctx.cfg, t, size, new_graph) end
   return self
 end
@@ -117,12 +117,14 @@ end
 
 --- Fills the inputs of maps() for the batch that the loader gave last, whose images are in the graph.
 function Source:fill(loader, graph, batch)
+  local begun = core.clock()
   for _, s in ipairs(self.list) do
     if s.cache:fill(loader, graph, batch, s.inputs) > 0 then
       s.load()
       s.cache:compute(s.graph, s.outputs, graph)
     end
   end
+  self.seconds = self.seconds + core.clock() - begun
 end
 
 --- A loader whose batches bring the teachers' features along.
@@ -155,10 +157,11 @@ function Source:stats()
   return sum
 end
 
---- Says what the cache was good for. Not a metric: it depends on what ran before.
+--- Says what the cache was good for, and what the steps waited for it. Not a metric: it depends on what ran before.
 function Source:report(stage)
   local ctx, n = self.ctx, self:stats()
-  local text = ("%s: teachers' features of %d images from the cache, %d computed"):format(stage.name, n.found, n.computed)
+  local text = ("%s: teachers' features of %d images from the cache, %d computed, in %.3g s"):format(stage.name, n.found,
+    n.computed, self.seconds)
   if n.compared > 0 then text = text .. (", %d compared"):format(n.compared) end
   ctx.run:event("info", "cache", ctx.step, text)
   local function warn(what)
