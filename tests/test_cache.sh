@@ -91,8 +91,8 @@ used d 2 | grep -q ' [1-9][0-9]* images from the cache' || fail "nothing of the 
 
 # stopped in stage 1 with a cold cache, resumed with a warm one
 mkdir -p "$tmp/e"
-"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=150 --db "$tmp/e/sak.db" > /dev/null
-"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=150 --set checkpoint.every=5 --db "$tmp/e/sak.db" \
+"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=250 --db "$tmp/e/sak.db" > /dev/null
+"$sak" run "${small[@]}" --set cache=true --set stages[1].iterations=250 --set checkpoint.every=5 --db "$tmp/e/sak.db" \
     > /dev/null 2>&1 & one=$!
 until [ "$(query e "select count(*) > 9 from metrics where run = 2 and metric = 'distill/loss'")" = 1 ]; do sleep 0.02; done
 kill -9 $one
