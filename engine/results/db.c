@@ -202,9 +202,7 @@ static sak_status read_identity(sqlite3 *db, int64_t *id, int64_t *version, int6
     return sak_db_int(db, "SELECT count(*) FROM sqlite_schema", 0, tables, err);
 }
 
-/* Refuses files that are no sak database, or one made by a newer sak.  *version is -1 when the file
- * cannot be read at all. */
-static sak_status identify(sqlite3 *db, const char *path, int64_t *version, sak_error *err)
+sak_status sak_db_identify(sqlite3 *db, const char *path, int64_t *version, sak_error *err)
 {
     int64_t id = 0, tables = 0, found = 0;
     *version = -1;
@@ -235,7 +233,7 @@ static sak_status open_writable(sak_store *s, bool create, sak_error *err)
     if (sqlite3_db_readonly(s->db, "main") == 1) /* opened all the same, for reading */
         return SAK_FAIL(err, SAK_EDB, "%s cannot be written by you; name another with --db or SAK_DB",
                         s->path);
-    SAK_TRY(identify(s->db, s->path, &version, err));
+    SAK_TRY(sak_db_identify(s->db, s->path, &version, err));
     SAK_TRY(set_wal(s->db, err));
     SAK_TRY(set_pragmas(s->db, err));
     SAK_TRY(sak_db_migrate(s->db, s->path, sak_migrations, sak_migrations_n, err));
@@ -252,7 +250,7 @@ static sak_status open_readonly(sak_store *s, sak_error *err)
     if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK)
         return SAK_FAIL(err, SAK_EDB, "cannot open %s: %s", s->path, sqlite3_errmsg(s->db));
     sqlite3_busy_timeout(s->db, SAK_DB_WAIT_MS);
-    status = identify(s->db, s->path, &version, &first);
+    status = sak_db_identify(s->db, s->path, &version, &first);
     if (status != SAK_OK && version < 0) {
         /* A write-ahead log needs shared memory beside the file; where the folder cannot be
          * written, nobody else can be writing either. */
@@ -266,7 +264,7 @@ static sak_status open_readonly(sak_store *s, sak_error *err)
         if (rc != SQLITE_OK)
             return SAK_FAIL(err, SAK_EDB, "cannot open %s: %s", s->path, sqlite3_errmsg(s->db));
         s->immutable = true;
-        status = identify(s->db, s->path, &version, &first);
+        status = sak_db_identify(s->db, s->path, &version, &first);
     }
     if (status != SAK_OK)
         return SAK_FAIL(err, first.code, "%s", first.msg);

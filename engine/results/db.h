@@ -30,6 +30,9 @@ sak_status sak_db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, sak_
 sak_status sak_db_int(sqlite3 *db, const char *sql, int64_t otherwise, int64_t *out, sak_error *err);
 /* A further writing connection to an open store's file, with the pragmas every writer needs. */
 sak_status sak_db_connect(const char *path, int wait_ms, sqlite3 **out, sak_error *err);
+/* Refuses files that are no sak database, or one made by a newer sak.  *version is -1 when the file
+ * cannot be read at all. */
+sak_status sak_db_identify(sqlite3 *db, const char *path, int64_t *version, sak_error *err);
 void sak_db_bind_text(sqlite3_stmt *st, int at, const char *text); /* NULL binds NULL */
 /* Name of a network file system by its statfs type, NULL for a local one. */
 const char *sak_db_network_name(unsigned long type);

@@ -63,22 +63,53 @@ static sak_status nobody_writes(const char *path, sak_error *err)
     return status;
 }
 
-/* Is the file so whole that SQL can mend the rest?  Wrong indexes are REINDEX's work. */
-static bool readable(const char *path)
+/* Another program's database, or a later sak's, is not for this one to mend.  One that cannot be read
+ * may be ours. */
+static sak_status is_ours(const char *path, sak_error *err)
 {
     sqlite3 *db = NULL;
-    sqlite3_stmt *st = NULL;
-    int64_t id = 0, version = -1;
-    bool whole = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
-                 sak_db_int(db, "PRAGMA application_id", 0, &id, NULL) == SAK_OK &&
-                 sak_db_int(db, "PRAGMA user_version", 0, &version, NULL) == SAK_OK &&
-                 id == SAK_DB_APPLICATION_ID && version > 0 &&
-                 sqlite3_exec(db, "REINDEX", NULL, NULL, NULL) == SQLITE_OK &&
-                 sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &st, NULL) == SQLITE_OK &&
-                 sqlite3_step(st) == SQLITE_ROW &&
-                 strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
-    sqlite3_finalize(st);
+    int64_t version = -1;
+    const sak_status status = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK
+                                  ? sak_db_identify(db, path, &version, err)
+                                  : SAK_OK;
     sqlite3_close(db);
+    return version < 0 ? SAK_OK : status;
+}
+
+static bool has_integrity(sqlite3 *db)
+{
+    sqlite3_stmt *st = NULL;
+    const bool ok = sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &st, NULL) == SQLITE_OK &&
+                    sqlite3_step(st) == SQLITE_ROW &&
+                    strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
+    sqlite3_finalize(st);
+    return ok;
+}
+
+/* Is the file so whole that SQL can mend the rest?  Changes nothing. */
+static bool is_whole(const char *path)
+{
+    sqlite3 *db = NULL;
+    int64_t version = 0;
+    const bool whole = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+                       sak_db_identify(db, path, &version, NULL) == SAK_OK && version > 0 &&
+                       has_integrity(db);
+    sqlite3_close(db);
+    return whole;
+}
+
+/* Wrong indexes are made anew from their tables; if that is not all that is wrong, nothing is changed:
+ * an index that shares a page with a table would take the table along. */
+static bool reindex(const char *path)
+{
+    sqlite3 *db = NULL;
+    int64_t version = 0;
+    const bool whole = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+                       sak_db_identify(db, path, &version, NULL) == SAK_OK && version > 0 &&
+                       sqlite3_exec(db, "BEGIN EXCLUSIVE; REINDEX", NULL, NULL, NULL) == SQLITE_OK &&
+                       has_integrity(db) &&
+                       sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_close(db); /* what is not committed never was */
     return whole;
 }
 
@@ -172,6 +203,8 @@ static const struct {
      "UPDATE run SET script_sha256 = NULL WHERE script_sha256 IS NOT NULL AND script_sha256 NOT IN (SELECT sha256 FROM blob)"},
     {"references to lost diffs cleared",
      "UPDATE run SET git_diff_sha256 = NULL WHERE git_diff_sha256 IS NOT NULL AND git_diff_sha256 NOT IN (SELECT sha256 FROM blob)"},
+    {"runs' lost scripts cleared",
+     "UPDATE run SET frozen_sha256 = NULL WHERE frozen_sha256 IS NOT NULL AND frozen_sha256 NOT IN (SELECT sha256 FROM blob)"},
     {"sweeps' lost scripts cleared",
      "UPDATE sweep SET script_sha256 = NULL WHERE script_sha256 IS NOT NULL AND script_sha256 NOT IN (SELECT sha256 FROM blob)"},
     {"sweeps' lost trials cleared",
@@ -257,7 +290,10 @@ static sak_status mend_tables(const char *path, int64_t *points, FILE *said, sak
 {
     sqlite3 *db = NULL;
     SAK_TRY(sak_db_connect(path, SAK_DB_WAIT_MS, &db, err));
-    sak_status status = sak_db_exec(db, "BEGIN EXCLUSIVE", err);
+    /* an earlier sak's tables lack columns that are mended */
+    sak_status status = sak_db_migrate(db, path, sak_migrations, sak_migrations_n, err);
+    if (status == SAK_OK)
+        status = sak_db_exec(db, "BEGIN EXCLUSIVE", err);
     if (status == SAK_OK)
         status = mend(db, said, err);
     if (status == SAK_OK)
@@ -273,13 +309,14 @@ sak_status sak_store_repair(const char *path, FILE *said, sak_error *err)
     if (access(path, F_OK) != 0)
         return SAK_FAIL(err, SAK_ENOENT, "no database at %s", path);
     SAK_TRY(nobody_writes(path, err));
-    const bool whole = readable(path);
+    SAK_TRY(is_ours(path, err));
+    const bool whole = is_whole(path);
     SAK_TRY(back_up(path, whole, said, err));
-    if (!whole)
+    if (!whole && !reindex(path))
         SAK_TRY(salvage(path, said, err));
     int64_t before = 0;
     SAK_TRY(mend_tables(path, &before, said, err));
-    sak_store *s = NULL; /* migrates where needed, and takes in the spools of dead runs */
+    sak_store *s = NULL; /* takes in the spools of dead runs */
     SAK_TRY(sak_store_open(path, SAK_STORE_WRITE, &s, err));
     int64_t points = 0;
     sak_status status = sak_db_int(s->db, "SELECT count(*) FROM metric_point", 0, &points, err);

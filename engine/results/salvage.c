@@ -1,5 +1,6 @@
-/* Salvage: a table is read by ranges of its key; a range that fails is halved, until what cannot be
- * read is a single key.  Tables clustered by several columns go on with the next one. */
+/* Salvage: a table is read in the order of its key, and where that fails the next key from which it
+ * can be read is searched for.  Tables clustered by several columns go on with the next one inside the
+ * keys on either side of the damage, of which a part may be there. */
 #include "results/salvage.h"
 
 #include <string.h>
@@ -10,86 +11,120 @@ typedef struct reader {
     const char *table;
     const char *key[3]; /* of the key, outermost first */
     int n_keys;
-    int64_t rows, lost;
+    int64_t lost;
     bool missing; /* the table itself cannot be read */
     bool failed;  /* the new file cannot be written */
 } reader;
 
-static bool prepare_put(reader *r, int columns)
+/* By the columns' names: an earlier sak's table has fewer of them. */
+static bool prepare_put(reader *r, sqlite3_stmt *get)
 {
-    char sql[256];
-    int n = snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO %s VALUES (?1", r->table);
-    for (int i = 2; i <= columns; i++)
-        n += snprintf(sql + n, sizeof sql - (size_t)n, ", ?%d", i);
-    snprintf(sql + n, sizeof sql - (size_t)n, ")");
-    return sqlite3_prepare_v2(r->to, sql, -1, &r->put, NULL) == SQLITE_OK;
+    sqlite3_str *sql = sqlite3_str_new(r->to);
+    const int columns = sqlite3_column_count(get);
+    sqlite3_str_appendf(sql, "INSERT OR REPLACE INTO %s(", r->table);
+    for (int i = 1; i < columns; i++)
+        sqlite3_str_appendf(sql, "%s\"%w\"", i > 1 ? ", " : "", sqlite3_column_name(get, i));
+    sqlite3_str_appendf(sql, ") VALUES (?1");
+    for (int i = 2; i < columns; i++)
+        sqlite3_str_appendf(sql, ", ?%d", i);
+    sqlite3_str_appendf(sql, ")");
+    char *text = sqlite3_str_finish(sql);
+    const bool ok = text && sqlite3_prepare_v2(r->to, text, -1, &r->put, NULL) == SQLITE_OK;
+    sqlite3_free(text);
+    return ok;
 }
 
-/* Copies the rows of key[level] in [lo, hi] below the fixed outer keys. */
-static int copy(reader *r, int level, const int64_t *at, int64_t lo, int64_t hi)
+/* key[level] and all columns of the rows below the fixed outer keys, from `first` on. */
+static sqlite3_stmt *select_from(reader *r, int level, const int64_t *at, int64_t first, bool one)
 {
-    char sql[512];
     sqlite3_stmt *get = NULL;
-    int n = snprintf(sql, sizeof sql, "SELECT * FROM %s %s WHERE %s BETWEEN %lld AND %lld", r->table,
-                     strcmp(r->key[0], "rowid") == 0 ? "NOT INDEXED" : "", r->key[level],
-                     (long long)lo, (long long)hi);
+    sqlite3_str *sql = sqlite3_str_new(r->from);
+    sqlite3_str_appendf(sql, "SELECT %s, * FROM %s %s WHERE %s >= %lld", r->key[level], r->table,
+                        strcmp(r->key[0], "rowid") == 0 ? "NOT INDEXED" : "", r->key[level],
+                        (long long)first);
     for (int i = 0; i < level; i++)
-        n += snprintf(sql + n, sizeof sql - (size_t)n, " AND %s = %lld", r->key[i], (long long)at[i]);
-    int rc = sqlite3_prepare_v2(r->from, sql, -1, &get, NULL);
-    if (rc != SQLITE_OK) {
-        r->missing = true;
-        return rc;
-    }
-    const int columns = sqlite3_column_count(get);
-    if (!r->put && !prepare_put(r, columns))
-        r->missing = true; /* a schema of another age */
-    while (!r->missing && (rc = sqlite3_step(get)) == SQLITE_ROW) {
-        for (int i = 0; i < columns; i++)
-            sqlite3_bind_value(r->put, i + 1, sqlite3_column_value(get, i));
+        sqlite3_str_appendf(sql, " AND %s = %lld", r->key[i], (long long)at[i]);
+    sqlite3_str_appendf(sql, " ORDER BY %s%s", r->key[level], one ? " LIMIT 1" : "");
+    char *text = sqlite3_str_finish(sql);
+    r->missing |= !text || sqlite3_prepare_v2(r->from, text, -1, &get, NULL) != SQLITE_OK;
+    sqlite3_free(text);
+    return get;
+}
+
+/* Copies the rows from *last on until one cannot be read.  *last: the largest key that was.  Returns
+ * whether all could. */
+static bool copy(reader *r, int level, const int64_t *at, int64_t *last, bool *any)
+{
+    sqlite3_stmt *get = select_from(r, level, at, *last, false);
+    *any = false;
+    if (get && !r->put && !prepare_put(r, get))
+        r->missing = true; /* a damaged schema names other columns */
+    int rc = SQLITE_DONE;
+    while (!r->missing && !r->failed && (rc = sqlite3_step(get)) == SQLITE_ROW) {
+        const int64_t key = sqlite3_column_int64(get, 0);
+        *last = key > *last ? key : *last;
+        *any = true;
+        for (int i = 1; i < sqlite3_column_count(get); i++)
+            sqlite3_bind_value(r->put, i, sqlite3_column_value(get, i));
         const int done = sqlite3_step(r->put);
         sqlite3_reset(r->put);
-        r->rows += done == SQLITE_DONE;
         r->lost += done == SQLITE_CONSTRAINT; /* nonsense that a damaged page holds */
         r->failed |= done != SQLITE_DONE && done != SQLITE_CONSTRAINT;
     }
     sqlite3_finalize(get);
-    return r->missing ? SQLITE_ERROR : rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return rc == SQLITE_DONE;
 }
 
-/* Keys are mostly small: ranges that grow keep the halving short where the damage is. */
-static void copy_all(reader *r, int level, int64_t *at);
-
-static void copy_range(reader *r, int level, int64_t *at, int64_t lo, int64_t hi)
+static bool readable_from(reader *r, int level, const int64_t *at, int64_t first)
 {
-    const int rc = copy(r, level, at, lo, hi);
-    if (rc == SQLITE_OK)
-        return;
-    if (r->missing || r->failed || r->lost > 100000) { /* no such table; or nothing but damage */
-        r->missing = true;
-        r->lost++;
-        return;
+    sqlite3_stmt *get = select_from(r, level, at, first, true);
+    const int rc = get ? sqlite3_step(get) : SQLITE_ERROR;
+    sqlite3_finalize(get);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
+#define HIGHEST (INT64_C(1) << 62)
+
+/* The first key behind `bad` from which rows can be read, or HIGHEST: steps that double reach it, halving
+ * finds it. */
+static int64_t next_readable(reader *r, int level, const int64_t *at, int64_t bad)
+{
+    int64_t good = bad + 1;
+    for (int bit = 0; good < HIGHEST && !readable_from(r, level, at, good); bit++) {
+        const int64_t step = INT64_C(1) << (bit < 61 ? bit : 61);
+        bad = good;
+        good = bad < HIGHEST - step ? bad + step : HIGHEST;
     }
-    if (lo < hi) {
-        const int64_t middle = lo + (hi - lo) / 2;
-        copy_range(r, level, at, lo, middle);
-        copy_range(r, level, at, middle + 1, hi);
-    } else if (level + 1 < r->n_keys) {
-        at[level] = lo;
-        copy_all(r, level + 1, at);
-    } else {
-        r->lost++;
+    while (good < HIGHEST && good - bad > 1) {
+        const int64_t middle = bad + (good - bad) / 2;
+        if (readable_from(r, level, at, middle))
+            good = middle;
+        else
+            bad = middle;
     }
+    return good;
 }
 
 static void copy_all(reader *r, int level, int64_t *at)
 {
-    copy_range(r, level, at, -(INT64_C(1) << 40), -1);
-    int64_t from = 0;
-    for (int bits = 6; bits <= 62 && !r->missing; bits += 8) {
-        const int64_t to = (INT64_C(1) << bits) - 1;
-        copy_range(r, level, at, from, to);
-        from = to + 1;
+    for (int64_t from = -HIGHEST; from < HIGHEST;) {
+        int64_t last = from;
+        bool any;
+        if (copy(r, level, at, &last, &any) || r->missing || r->failed)
+            break;
+        r->lost++;
+        from = next_readable(r, level, at, last);
+        const bool inner = level + 1 < r->n_keys;
+        if (inner && any) {
+            at[level] = last;
+            copy_all(r, level + 1, at);
+        }
+        if (inner && from < HIGHEST && !(any && from - 1 == last)) {
+            at[level] = from - 1;
+            copy_all(r, level + 1, at);
+        }
     }
+    r->lost += r->missing && level == 0;
 }
 
 /* Parents first, so that nothing depends on the order; keys as the schema clusters them. */
@@ -121,7 +156,11 @@ static sak_status salvage(sqlite3 *from, sqlite3 *to, int64_t *rows, int64_t *lo
         sqlite3_finalize(r.put);
         if (r.failed)
             return sak_db_fail(to, err, "writing what was read");
-        *rows += r.rows;
+        int64_t n = 0;
+        char count[64];
+        snprintf(count, sizeof count, "SELECT count(*) FROM %s", r.table);
+        SAK_TRY(sak_db_int(to, count, 0, &n, err));
+        *rows += n;
         *lost += r.lost;
     }
     return sak_db_exec(to, "COMMIT", err);
