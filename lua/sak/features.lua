@@ -9,8 +9,9 @@ local teacher = require "sak.models.teacher"
 
 local features = {}
 
---- What of a teacher's settings its features do not depend on.
-local no_matter = { name = true, weight = true, builtin = true, weights = true, names = true, key = true }
+--- What of a teacher's settings its features do not depend on. They do on `key` and `names`: the identity
+--- is of the whole file, which may hold several encoders.
+local no_matter = { name = true, weight = true, builtin = true, weights = true }
 
 --- What of a teacher decides about its features: weights, shape, preprocessing.
 ---@return table

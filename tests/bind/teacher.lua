@@ -126,3 +126,13 @@ end
 assert(sam_names({})["blocks.0.attn.qkv.bias"] and not sam_names({ qkv_bias = false })["blocks.0.attn.qkv.bias"])
 local s = spec { kind = "sam", window = 2, global = { 3 } }
 assert(teacher.open(s, "random").spec.ln_eps == 1e-5 and teacher.open(spec(), "random").spec.ln_eps == 1e-6)
+
+-- cached features depend on which encoder of a file it is, not on what the teacher is called or worth
+local features = require "sak.features"
+local function depends(more)
+  return host.encode(features.depends_on { name = "t", identity = "of the whole file", source = "file.pth", spec = spec(more) })
+end
+assert(depends { name = "u", weight = 2, weights = "copy.pth" } == depends())
+for k, v in pairs { key = "ema", names = "timm", width = 32, std = { 1, 1, 1 } } do
+  assert(depends { [k] = v } ~= depends(), k .. " makes no other features")
+end
