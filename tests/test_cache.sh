@@ -109,6 +109,8 @@ same f 1 "no folder"
 run g --set cache.gigabytes=0.0001
 same g 1 "no room"
 query g "select text from event where level = 'warn'" | grep -q 'not kept: the cache may take 0.0001 GB' || fail "no word of a full cache"
+run g --set cache.gigabytes=1e30
+[ "$(query g "select count(*) from event where level = 'warn' and run_id = 2")" = 0 ] || fail "more room than any disk has is too little"
 
 # fp32 entries are what teachers in the graph give for the same views, bit for bit; fp16 is close
 run h --set cache.dtype=fp32
@@ -121,6 +123,7 @@ join -t , <(points h 1 | sed 's/,/:/') <(sed 's/,/:/' "$tmp/first") | awk -F, '
 
 # ls and gc
 "$sak" cache ls --db "$tmp/a/sak.db" | grep -q '^[0-9a-f]* *b .* 32x48 ' || fail "ls: $("$sak" cache ls --db "$tmp/a/sak.db")"
+"$sak" cache gc --max 100000000T --db "$tmp/a/sak.db" | grep -q '^0 B removed' || fail "gc without a limit to speak of removed something"
 "$sak" cache gc --max 0 --db "$tmp/a/sak.db" | grep -q ' 0 B left' || fail "gc left something"
 [ -z "$(find "$tmp/a/cache/features" -type f)" ] || fail "gc left $(find "$tmp/a/cache/features" -type f)"
 for wrong in "gc --max 3x" "lss" "ls extra"; do

@@ -55,6 +55,12 @@ static void read_counts(lua_State *L, lfeatures *f, sak_feature_spec *spec)
     lua_pop(L, 1);
 }
 
+/* A size from a script or a command line: more than any disk has is as good as no limit. */
+static uint64_t to_bytes(lua_Number n)
+{
+    return n < 0x1p63 ? (uint64_t)n : UINT64_C(1) << 63;
+}
+
 /* core.features{root =, key =, type = "fp16", counts = {…}, max_bytes =, verify =} */
 static int new_features(lua_State *L)
 {
@@ -65,7 +71,7 @@ static int new_features(lua_State *L)
     luaL_setmetatable(L, TYPE);
     sak_feature_spec spec = {.root = sak_opt_text(L, 1, "root", ""),
                              .key = sak_opt_text(L, 1, "key", ""),
-                             .max_bytes = (uint64_t)sak_opt_number(L, 1, "max_bytes", 0)};
+                             .max_bytes = to_bytes(sak_opt_number(L, 1, "max_bytes", 0))};
     lua_getfield(L, 1, "type");
     spec.type = (sak_feature_type)luaL_checkoption(L, -1, NULL, types);
     lua_pop(L, 1);
@@ -270,8 +276,8 @@ static int feature_folders(lua_State *L)
 /* core.feature_trim(root, max) -> bytes removed */
 static int feature_trim(lua_State *L)
 {
-    const lua_Number max = luaL_checknumber(L, 2);
-    lua_pushinteger(L, (lua_Integer)sak_feature_folder_trim(luaL_checkstring(L, 1), (uint64_t)max, 0));
+    const uint64_t max = to_bytes(luaL_checknumber(L, 2));
+    lua_pushinteger(L, (lua_Integer)sak_feature_folder_trim(luaL_checkstring(L, 1), max, 0));
     return 1;
 }
 

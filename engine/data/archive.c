@@ -121,13 +121,12 @@ static bool load_index(archive *a, const char *index, const struct stat *info)
     heading(head, info);
     bool good = strncmp(text, head, strlen(head)) == 0 && size > 0 && text[size - 1] == '\n';
     for (char *p = text + strlen(head); good && p < text + size;) {
-        char *end = strchr(p, '\n'), *name = p;
-        if (!end)
-            break;
-        *end = 0;
+        char *end = memchr(p, '\n', (size_t)(text + size - p)), *name = p;
+        *end = 0; /* the last byte is one */
         const int64_t offset = strtoll(p, &name, 10), bytes = strtoll(name, &name, 10);
         good = *name == ' ' && name[1] && offset >= 0 && bytes >= 0 &&
-               offset <= info->st_size - bytes && keep(a, name + 1, offset, bytes, NULL) == SAK_OK;
+               offset <= info->st_size - bytes && strlen(name) == (size_t)(end - name) &&
+               keep(a, name + 1, offset, bytes, NULL) == SAK_OK;
         p = end + 1;
     }
     sak_free(text);

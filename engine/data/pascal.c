@@ -1,15 +1,15 @@
-/* PASCAL-Context as the multi-task papers use it (Maninis et al., CVPR 2019, and after them
- * MTI-Net, InvPT, TaskPrompter, SAK), in the layout of their data package:
+/* PASCAL-Context as the multi-task papers use it (Maninis et al., CVPR 2019, and after them MTI-Net,
+ * InvPT, TaskPrompter, SAK), in the layout of their data package:
  *
  *   ImageSets/Context/<split>.txt         one id a line
  *   JPEGImages/<id>.jpg
- *   semseg/VOC12/<id>.png                 20 classes and background, 255 = ignore; where there is
- * none: semseg/pascal-context/<id>.png        the same, made from the context labels
+ *   semseg/VOC12/<id>.png                 20 classes and background, 255 = ignore; where there is none:
+ *   semseg/pascal-context/<id>.png        the same, made from the context labels
  *   pascal-context/trainval/<id>.mat      LabelMap: 459 classes; their boundaries are the edges
- *   human_parts/<id>.mat                  anno: objects with parts; of people, merged to 6 and
- * background normals_distill/<id>.png              n = 2 v / 255 - 1, only where the label is
- * something that NYUD knows, for the network that predicted them learned there sal_distill/<id>.png
- * salient from 128 on
+ *   human_parts/<id>.mat                  anno: objects with parts; of people, merged to 6 and background
+ *   normals_distill/<id>.png              n = 2 v / 255 - 1, only where the label is something that
+ *                                         NYUD knows, for the network that predicted them learned there
+ *   sal_distill/<id>.png                  salient from 128 on
  *
  * A modality whose folder is absent is not in `has`. */
 #include <stdio.h>
