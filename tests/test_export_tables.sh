@@ -34,6 +34,15 @@ insert into param values (6, 'seed', 'integer', 7, null, 'script'), (6, 'lr', 'n
  (6, 'flip', 'boolean', 1, null, 'default'), (6, 'init', 'null', null, null, 'default'), (6, 'kind', 'string', null, 'a|b', 'set');
 insert into tag values (6, 'note', 'look here'), (6, 'paper', null);" || fail "more rows"
 
+# --- whatever a verb writes, it is not in the place of the results
+cp db/sak.db kept.db
+refuse 2 "db/sak.db is a database, which writing would replace" 6 db/sak.db --format csv
+"$sak" report router -o db/sak.db 2>err && fail "a report replaced the database"
+grep -qF "db/sak.db is a database" err || fail "report said: $(cat err)"
+"$sak" data show -n 1 "$here/scripts/mini.lua" -o db/sak.db >out 2>err && fail "a picture replaced the database"
+grep -qF "db/sak.db is a database" err || fail "data show said: $(cat err)"
+same kept.db db/sak.db "the database changed"
+
 # --- CSV and JSON lines
 "$sak" export 6 p.csv >out || fail "csv"
 [ "$(cat out)" = "p.csv: 1 run, 4 points" ] || fail "export said: $(cat out)"

@@ -246,10 +246,27 @@ static int create_temporary(char *temp, size_t room, const char *path)
     return -1;
 }
 
+static bool is_database(const char *path)
+{
+    static const char magic[16] = "SQLite format 3";
+    char head[sizeof magic];
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const bool yes = fd >= 0 && pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head &&
+                     memcmp(head, magic, sizeof head) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
 sak_status sak_file_check_target(const char *path, sak_error *err)
 {
     struct stat st;
-    if (stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) /* renaming onto a folder fails */
+    if (stat(path, &st) != 0 || S_ISDIR(st.st_mode)) /* renaming onto a folder fails */
+        return SAK_OK;
+    if (S_ISREG(st.st_mode) && is_database(path))
+        return SAK_FAIL(err, SAK_EINVAL, "%s is a database, which writing would replace; name another file",
+                        path);
+    if (S_ISREG(st.st_mode))
         return SAK_OK;
     return SAK_FAIL(err, SAK_EINVAL, "%s: not a regular file, which writing would replace", path);
 }

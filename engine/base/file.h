@@ -48,7 +48,8 @@ const char *sak_mapping_at(const void *address);
  * them again fetches them from the file. */
 void sak_map_forget(const void *at, size_t bytes);
 
-/* SAK_EINVAL if a device or a pipe stands there: what is renamed over a path replaces it. */
+/* SAK_EINVAL if a device, a pipe or an SQLite database (a slip of -o) stands there: what is renamed over
+ * a path replaces it. */
 sak_status sak_file_check_target(const char *path, sak_error *err);
 
 /* A file under construction: bytes go to a temporary neighbour; commit syncs it to the disk and
