@@ -57,12 +57,12 @@ text=$("$sak" data check set -q --split train) || code=$?
 has "$text" "train: 9 samples, 4 read, 11 problems"
 has "$text" "segmentation/c.png: invalid PNG: the file ends too early (truncated)"
 has "$text" "edge/c.png: is 4 x 2, but its image is 2 x 4"
-has "$text" "segmentation/d.png: No such file"
-has "$text" "edge/d.png: No such file"
+has "$text" "segmentation/d.png: cannot open: No such file"
+has "$text" "edge/d.png: cannot open: No such file"
 has "$text" "images/e.png: the file is empty"
-has "$text" "edge/e.png: No such file"
+has "$text" "edge/e.png: cannot open: No such file"
 has "$text" "edge/f.png: is 4 x 2, but its image is 2 x 4"
-for kind in images segmentation edge; do has "$text" "set/$kind/ghost.png: No such file"; done
+for kind in images segmentation edge; do has "$text" "set/$kind/ghost.png: cannot open: No such file"; done
 has "$text" "note: semseg: 1 files have no image ('segmentation/zz.png' first)"
 has "$text" "note: edge: 1 files have no image ('edge/night/y.png' first)"
 has "$text" "images/f.png: invalid PNG: the file ends too early (truncated)"

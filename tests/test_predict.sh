@@ -104,6 +104,11 @@ has err "1 image by run 1"
 mkfifo pipe
 refused 2 "pipe: not a regular file, which writing would replace" predict 1 own/images/tiny.png -o pipe
 [ -p pipe ] || fail "a pipe was replaced by a picture"
+refused 1 "pipe: not a regular file" predict 1 pipe
+rm -rf early
+refused 2 "nowhere/x.png: there is no folder nowhere" predict 1 own/images/tiny.png -o nowhere/x.png --save early
+refused 2 "that is a folder" predict 1 own/images/tiny.png -o own --save early
+[ ! -e early/depth ] || fail "where the sheet goes was looked at after all the work"
 refused 2 "would both be saved as 'tiny'" predict 1 own/images/tiny.png own/images
 refused 2 "that is a data set" predict 1 own/images --save own
 sed -i '$d' own/classes.txt

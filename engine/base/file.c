@@ -86,6 +86,19 @@ out:
     return SAK_OK;
 }
 
+sak_status sak_file_stream(const char *path, FILE **out, sak_error *err)
+{
+    int fd;
+    size_t size;
+    *out = NULL;
+    SAK_TRY(open_regular(path, &fd, &size, err));
+    *out = fdopen(fd, "rb");
+    if (*out)
+        return SAK_OK;
+    close(fd);
+    return SAK_FAIL(err, SAK_ENOMEM, "%s: out of memory", path);
+}
+
 bool sak_file_exists(const char *path)
 {
     struct stat st;

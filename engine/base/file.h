@@ -6,12 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/status.h"
 
 /* The whole of a regular file, followed by one 0 byte that is not counted; release with sak_free.
  * SAK_EFORMAT if it is larger than `max` bytes, SAK_ENOENT if it does not exist. */
 sak_status sak_file_read(const char *path, size_t max, void **data, size_t *size, sak_error *err);
+/* A regular file as a stream for reading, which the caller closes; a pipe is refused, not waited for. */
+sak_status sak_file_stream(const char *path, FILE **out, sak_error *err);
 bool sak_file_exists(const char *path); /* a regular file, or a link to one */
 bool sak_dir_exists(const char *path);
 bool sak_file_same(const char *a, const char *b); /* one file or folder, under whatever names */

@@ -1,6 +1,7 @@
 /* `sak export`: weights by the Lua side, metrics here. */
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/db.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -15,18 +16,12 @@ static const struct {
     [TENSORBOARD] = {"tensorboard", NULL},   [MLFLOW] = {"mlflow", NULL},
 };
 
-static bool ends_with(const char *s, const char *ending)
-{
-    const size_t n = strlen(s), m = strlen(ending);
-    return n > m && strcmp(s + n - m, ending) == 0;
-}
-
 /* FORMATS: said why not. */
 static format choose_format(const sak_options *o, const char *file)
 {
     for (int i = 0; i < FORMATS; i++)
         if (o->format ? strcmp(o->format, formats[i].name) == 0
-                      : formats[i].ending && ends_with(file, formats[i].ending))
+                      : formats[i].ending && sak_ends_with(file, formats[i].ending))
             return (format)i;
     if (o->format)
         sak_usage("weights, csv, jsonl, tensorboard or mlflow", "unknown --format '%s'", o->format);

@@ -236,7 +236,7 @@ static sak_status open_archive(sak_dataset *d, const char *path, const char *cac
     archive *a = NULL;
     SAK_TRY(sak_alloc((void **)&a, 1, sizeof *a, err));
     d->state = a;
-    a->fd = open(path, O_RDONLY | O_CLOEXEC);
+    a->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (a->fd < 0)
         return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path,
                         strerror(errno));

@@ -110,8 +110,8 @@ const char *sak_folder_id(const sak_dataset *d, int64_t i)
 static sak_status fingerprint(sak_hash *h, const char *path, sak_error *err)
 {
     enum { BLOCK = 4096 };
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0) {
+    FILE *file;
+    if (sak_file_stream(path, &file, NULL) != SAK_OK || fseek(file, 0, SEEK_END) != 0) {
         if (file)
             fclose(file);
         return SAK_FAIL(err, SAK_ENOENT, "%s: listed, but cannot be opened", path);

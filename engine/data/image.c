@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "data/jpeg.h"
 #include "data/png.h"
 
@@ -22,10 +23,7 @@ static sak_status look(FILE *file, const char *name, bool *jpeg, sak_error *err)
 
 static sak_status open_file(const char *path, FILE **file, bool *jpeg, sak_error *err)
 {
-    *file = fopen(path, "rb");
-    if (!*file)
-        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path,
-                        strerror(errno));
+    SAK_TRY(sak_file_stream(path, file, err));
     const sak_status st = look(*file, path, jpeg, err);
     if (st != SAK_OK)
         fclose(*file);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "data/mat_check.h"
 
 enum { VARIABLES = 16 };
@@ -32,8 +33,8 @@ static pthread_mutex_t hdf5_lock = PTHREAD_MUTEX_INITIALIZER;
 static int version_of(const char *path)
 {
     unsigned char head[128] = {0};
-    FILE *file = fopen(path, "rb");
-    const bool whole = file && fread(head, 1, sizeof head, file) == sizeof head;
+    FILE *file;
+    const bool whole = sak_file_stream(path, &file, NULL) == SAK_OK && fread(head, 1, sizeof head, file) == sizeof head;
     if (file)
         fclose(file);
     const bool little = head[126] == 'I' && head[127] == 'M';

@@ -262,10 +262,8 @@ static sak_status decode_values(codec *c, const char *name, uint16_t **out, sak_
 sak_status sak_png_read_values(const char *path, uint16_t **out, int *H, int *W, sak_error *err)
 {
     *out = NULL;
-    codec c = {.file = fopen(path, "rb")};
-    if (!c.file)
-        return SAK_FAIL(err, errno == ENOENT ? SAK_ENOENT : SAK_EIO, "%s: %s", path,
-                        strerror(errno));
+    codec c = {0};
+    SAK_TRY(sak_file_stream(path, &c.file, err));
     const sak_status st = decode_values(&c, path, out, err);
     *H = c.H;
     *W = c.W;

@@ -4,6 +4,7 @@ local core = require "sak.core"
 local failure = require "sak.failure"
 local host = require "sak.host"
 local locate = require "sak.locate"
+local paths = require "sak.paths"
 local predictions = require "sak.predictions"
 local rebuild = require "sak.rebuild"
 local stages = require "sak.stages"
@@ -148,6 +149,11 @@ function predict.run(job)
     core.mkdir(job.save)
   end
   locate.check_destination(store, job.db, sheet_path)
+  if host.exists(paths.folder(sheet_path)) ~= "folder" then
+    error(failure.new(2, ("%s: there is no folder %s"):format(sheet_path, paths.folder(sheet_path))))
+  elseif host.exists(sheet_path) == "folder" then
+    error(failure.new(2, ("--out %s: that is a folder; name a .png in it, or say --save for files"):format(sheet_path)))
+  end
   for _, text in ipairs(problems) do io.stderr:write("error: ", text, "\n") end
   local sheet = predictions.sheet(sheet_path, #items, #tasks)
   local rows, kept = {}, {}
