@@ -25,8 +25,11 @@ local code
 ---@return string
 function identity.code()
   if not code then
-    local root = os.getenv "SAK_LUA_ROOT"
-    code = core.version() .. (root and "+" .. host.sha256(table.concat(texts(root, {}), "\0")) or "")
+    local root, version = os.getenv "SAK_LUA_ROOT", core.version()
+    if not version:find "+" then -- not every linker leaves its hash of the program in it
+      version = version .. "+" .. assert(host.sha256_file "/proc/self/exe")
+    end
+    code = version .. (root and "+" .. host.sha256(table.concat(texts(root, {}), "\0")) or "")
   end
   return code
 end
