@@ -1,41 +1,13 @@
 /* ImageNet's archives: a tar of tars made by the test is indexed once and read in place, to exactly
  * known pixels; damaged archives are named with the place. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "base/alloc.h"
-#include "base/file.h"
 #include "data/archive.h"
 #include "data/png.h"
+#include "files_fixture.h"
 
 enum { BLOCK = 512, ROOM = 1 << 20 };
 
-static char root[64];
 static unsigned char tar[ROOM], inner[ROOM];
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
-}
-
-static const char *at(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    char *p = path[turn = (turn + 1) % 4];
-    snprintf(p, sizeof path[0], "%s/%s", root, name);
-    return p;
-}
 
 /* ---- writing tars ---- */
 
@@ -105,25 +77,8 @@ static size_t make_train(void)
 static int make_place(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/sak-tar-XXXXXX");
-    if (!mkdtemp(root))
-        return -1;
-    mkdir(at("cache"), 0777);
-    return 0;
-}
-
-static int drop_place(void **state)
-{
-    (void)state;
-    char line[128];
-    snprintf(line, sizeof line, "rm -r %s", root);
-    return system(line);
-}
-
-static void put(const char *name, const void *data, size_t size)
-{
-    sak_error err;
-    must(sak_file_write_atomic(at(name), data, size, &err), &err);
+    static const char *const folders[] = {"cache"};
+    return make_root(folders, 1) ? 0 : -1;
 }
 
 /* Reads all and returns which pictures were seen, one bit each. */
@@ -306,5 +261,5 @@ int main(void)
         cmocka_unit_test(damaged_archives_are_named_with_the_place),
         cmocka_unit_test(a_broken_picture_is_named_and_the_others_are_read),
     };
-    return cmocka_run_group_tests(tests, make_place, drop_place);
+    return cmocka_run_group_tests(tests, make_place, drop_root);
 }

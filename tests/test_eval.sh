@@ -2,24 +2,10 @@
 # `sak eval`: the numbers of the run's own last evaluation, bit for bit, for every model; other images, other
 # weights, and clear refusals.  $1: the program.
 set -euo pipefail
-sak=$(realpath "$1")
-script=$(realpath tests/scripts/tiny.lua)
+. tests/verb_fixture.sh
 resume=$(realpath tests/scripts/resume.lua)
 mini=$(realpath tests/scripts/mini.lua)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
-export SAK_DB=$tmp/sak.db
-fail() { echo "FAILED: $*" >&2; exit 1; }
-has() { grep -qF -- "$2" "$1" || fail "no '$2' in: $(cat "$1")"; }
-refused() { # status, words, arguments of sak
-    local want=$1 words=$2 status=0
-    shift 2
-    "$sak" "$@" >out 2>err || status=$?
-    [ "$status" = "$want" ] || fail "sak $* exited with $status, wanted $want: $(cat out err)"
-    cat out >>err
-    has err "$words"
-}
 stored() { # a run's validation metrics, as text that holds every bit
     "$sak" sql --csv "select substr(metric, 5) as name, printf('%!.17g', value) as v from finals
         where run = $1 and metric glob 'val/*' order by name" | tr -d '\r' | tail -n +2 | tr , ' '

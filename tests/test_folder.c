@@ -1,54 +1,14 @@
 /* Folder datasets: a small tree made on the spot, every way it can be broken, hostile .npy headers,
  * and the real photographs where they are at hand. */
-#include <dirent.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
 #include "data/dataset.h"
 #include "data/npy.h"
 #include "data/png.h"
+#include "files_fixture.h"
 
 enum { H = 6, W = 8, N = H * W };
-
-static char root[64];
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
-}
-
-static const char *at(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    char *p = path[turn = (turn + 1) % 4];
-    snprintf(p, sizeof path[0], "%s/%s", root, name);
-    return p;
-}
-
-static void put(const char *name, const void *data, size_t size)
-{
-    sak_error err;
-    must(sak_file_write_atomic(at(name), data, size, &err), &err);
-}
-
-static void put_text(const char *name, const char *text)
-{
-    put(name, text, strlen(text));
-}
 
 static void put_png(const char *name, const uint8_t *pixels, int h, int w, int channels)
 {
@@ -75,14 +35,10 @@ static float depth[N];
 static int make_tree(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/sak-folder-XXXXXX");
-    if (!mkdtemp(root))
-        return -1;
     static const char *const folders[] = {"images", "segmentation", "depth",       "normals",
                                           "edge",   "sal",          "human_parts", "gt_sets"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (mkdir(at(folders[i]), 0777) != 0)
-            return -1;
+    if (!make_root(folders, sizeof folders / sizeof *folders))
+        return -1;
     for (int i = 0; i < N; i++) {
         rgb[3 * i] = (uint8_t)i;
         rgb[3 * i + 1] = (uint8_t)(2 * i);
@@ -118,31 +74,6 @@ static int make_tree(void **state)
     put_text("gt_sets/train.txt", "a1\r\n\n  b-2  \n");
     put_text("gt_sets/one.txt", "b-2");
     put_text("classes.txt", "1 wall\n2 dining table\n3 bed\n4 lamp\n");
-    return 0;
-}
-
-static void drop_tree_at(const char *path)
-{
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char sub[512];
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        snprintf(sub, sizeof sub, "%s/%s", path, e->d_name);
-        if (sak_dir_exists(sub))
-            drop_tree_at(sub);
-        else
-            unlink(sub);
-    }
-    if (d)
-        closedir(d);
-    rmdir(path);
-}
-
-static int drop_tree(void **state)
-{
-    (void)state;
-    drop_tree_at(root);
     return 0;
 }
 
@@ -474,5 +405,5 @@ int main(void)
         cmocka_unit_test(a_truncated_npy_is_refused),
         cmocka_unit_test(nyud_photographs_can_be_read),
     };
-    return cmocka_run_group_tests(tests, make_tree, drop_tree);
+    return cmocka_run_group_tests(tests, make_tree, drop_root);
 }

@@ -1,52 +1,18 @@
 /* Folders laid out as a lab has them: own names, suffixes, palettes, units and axes; shares of what
  * lies there instead of lists; and any folder of pictures. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 #include <png.h>
 
-#include "base/file.h"
 #include "data/folder.h"
 #include "data/png.h"
+#include "files_fixture.h"
 
 enum { H = 4, W = 5, N = H * W };
-
-static char root[64];
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
-}
-
-static const char *at(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    char *p = path[turn = (turn + 1) % 4];
-    snprintf(p, sizeof path[0], "%s/%s", root, name);
-    return p;
-}
 
 static void put_png(const char *name, const uint8_t *pixels, int channels)
 {
     sak_error err;
     must(sak_png_write(at(name), pixels, H, W, channels, &err), &err);
-}
-
-static void put_text(const char *name, const char *text)
-{
-    sak_error err;
-    must(sak_file_write_atomic(at(name), text, strlen(text), &err), &err);
 }
 
 /* A grey PNG of 16 bits. */
@@ -79,13 +45,10 @@ static uint16_t millimetres[N];
 static int make_tree(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/sak-own-XXXXXX");
-    if (!mkdtemp(root))
-        return -1;
     static const char *const folders[] = {"photos",     "photos/deep", "masks",
                                           "masks/deep", "range",       "range/deep"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        mkdir(at(folders[i]), 0777);
+    if (!make_root(folders, sizeof folders / sizeof *folders))
+        return -1;
     for (int i = 0; i < N; i++) {
         for (int k = 0; k < 3; k++) {
             rgb[3 * i + k] = (uint8_t)(7 * i + k);
@@ -113,14 +76,6 @@ static int make_tree(void **state)
     put_text("mine.txt", "deep/c\na.PNG\n");
     put_text("photos/readme.txt", "not a picture");
     return 0;
-}
-
-static int drop_tree(void **state)
-{
-    (void)state;
-    char line[128];
-    snprintf(line, sizeof line, "rm -r %s", root);
-    return system(line);
 }
 
 static sak_layout own_layout(void)
@@ -339,5 +294,5 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_the_table_is_named),
         cmocka_unit_test(odd_names_are_counted),
     };
-    return cmocka_run_group_tests(tests, make_tree, drop_tree);
+    return cmocka_run_group_tests(tests, make_tree, drop_root);
 }

@@ -1,43 +1,16 @@
 /* PASCAL-Context: a tree in the published layout, written by the test through libjpeg and matio, is
  * read to exactly known arrays; the rules of merging parts and of what is ignored. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 #include <jpeglib.h>
 #include <matio.h>
 
-#include "base/file.h"
 #include "data/augment.h"
 #include "data/folder.h"
 #include "data/png.h"
+#include "files_fixture.h"
 
 enum { S = 16, N = S * S, TVMONITOR = 427, SKY = 360, WALL = 440 };
-
-static char root[64];
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
-}
-
-static const char *at(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    char *p = path[turn = (turn + 1) % 4];
-    snprintf(p, sizeof path[0], "%s/%s", root, name);
-    return p;
-}
 
 static void put_jpeg(const char *name, uint8_t grey)
 {
@@ -199,11 +172,8 @@ static int make_tree(void **state)
                                           "human_parts",      "normals_distill",
                                           "sal_distill",      "ImageSets",
                                           "ImageSets/Context"};
-    strcpy(root, "/tmp/sak-pascal-XXXXXX");
-    if (!mkdtemp(root))
+    if (!make_root(folders, sizeof folders / sizeof *folders))
         return -1;
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        mkdir(at(folders[i]), 0777);
     for (int i = 0; i < N; i++) {
         labels[i] = i % S < 8 ? TVMONITOR : i / S < 8 ? SKY : WALL;
         semseg[i] = i == 5 ? 255 : (uint8_t)(i % 21);
@@ -211,9 +181,7 @@ static int make_tree(void **state)
         normals[3 * i] = normals[3 * i + 1] = 128;
         normals[3 * i + 2] = 255;
     }
-    const char *const list = "2008_000002\n2008_000003\n";
-    sak_error err;
-    must(sak_file_write_atomic(at("ImageSets/Context/train.txt"), list, strlen(list), &err), &err);
+    put_text("ImageSets/Context/train.txt", "2008_000002\n2008_000003\n");
     put_jpeg("JPEGImages/2008_000002.jpg", 90);
     put_jpeg("JPEGImages/2008_000003.jpg", 200);
     put_labels("pascal-context/trainval/2008_000002.mat", labels, MAT_FT_MAT5);
@@ -232,14 +200,6 @@ static int make_tree(void **state)
         put_png(name, sal, 1);
     }
     return 0;
-}
-
-static int drop_tree(void **state)
-{
-    (void)state;
-    char line[128];
-    snprintf(line, sizeof line, "rm -r %s", root);
-    return system(line);
 }
 
 static const sak_split train = {.list = "train"};
@@ -389,5 +349,5 @@ int main(void)
         cmocka_unit_test(ignore_rules_apply_when_samples_become_views),
         cmocka_unit_test(what_is_broken_is_named),
     };
-    return cmocka_run_group_tests(tests, make_tree, drop_tree);
+    return cmocka_run_group_tests(tests, make_tree, drop_root);
 }

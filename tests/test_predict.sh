@@ -2,22 +2,8 @@
 # `sak predict`, and what `sak eval --save` writes: predictions of every task in the published layout, images
 # of any size, saved edges that score alone, and clear refusals.  $1: the program.
 set -euo pipefail
-sak=$(realpath "$1")
-script=$(realpath tests/scripts/tiny.lua)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+. tests/verb_fixture.sh
 cd "$tmp"
-export SAK_DB=$tmp/sak.db
-fail() { echo "FAILED: $*" >&2; exit 1; }
-has() { grep -qF -- "$2" "$1" || fail "no '$2' in: $(cat "$1")"; }
-refused() { # status, words, arguments of sak
-    local want=$1 words=$2 status=0
-    shift 2
-    "$sak" "$@" >out 2>err || status=$?
-    [ "$status" = "$want" ] || fail "sak $* exited with $status, wanted $want: $(cat out err)"
-    cat out >>err
-    has err "$words"
-}
 
 "$sak" run "$script" -q --set stages[2].iterations=24 --set stages[2].optim.lr=0.005 >/dev/null
 "$sak" eval @last -q --csv >eval.csv
