@@ -21,6 +21,9 @@ Loader.__index = Loader
 --- Parts of lua/sak that scripts may load; they get a copy of their own, without privileges.
 local public = { ["sak"] = true, ["sak.spec"] = true, ["sak.schema"] = true, ["sak.types"] = true,
   ["sak.archs"] = true, ["sak.name_rules"] = true }
+for _, part in ipairs { "families", "encoders", "data", "student", "training", "experiment", "sweep" } do
+  public["sak.schema." .. part] = true
+end
 
 ---@param files? table<string, string>
 ---@return sak.Loader
