@@ -31,6 +31,11 @@ runs 0
 says out "sak run FILE" "sak alone"
 [ "$(grep -c '^  sak ' out)" -eq 5 ] || fail "sak alone shows $(grep -c '^  sak ' out) verbs, not five"
 runs 0 help
+sed -n '/^verbs:/,/^$/p' out | tail -n +2 | grep -v '^$' > lines
+wrong=$(grep -vE '^  sak .{18} [^ ]|^ {25}[^ ]|^  sak .{19,}$' lines || true)
+[ -z "$wrong" ] || fail "sak help: a summary out of its column: $wrong"
+wrong=$(awk 'length($0) > 80' lines)
+[ -z "$wrong" ] || fail "sak help: longer than a terminal: $wrong"
 verbs=$(sed -n 's/^  sak \([a-z]*\).*/\1/p' out)
 for v in run check ls show sql ops doctor; do
     grep -qx "$v" <<<"$verbs" || fail "sak help does not list $v"

@@ -106,13 +106,21 @@ return sak.experiment "own" {
   data = sak.data.folder { root = "set", size = { 16, 16 }, train = "gt_sets/val.txt", val = "gt_sets/val.txt",
     tasks = { semseg = { dir = "segmentation", classes = { "floor", "wall", "sky" } }, edge = { dir = "edge", threshold = 2 } } },
   student = sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 }, tasks = { "semseg", "edge" } },
-  model = "multi_task", stages = { sak.multitask { epochs = 1 } },
+  model = "multi_task", stages = { sak.multitask { epochs = 1, batch = 1 } },
 }
 S
 text=$("$sak" data check own.lua -q)
 has "$text" "3 classes, 0% unlabelled: sky 62.5%, wall 25%, floor 12.5%"
 has "$text" "62.5% of pixels"
 "$sak" data show own.lua --augment -o own.png >/dev/null
+
+# a batch that the listed images do not fill is refused where it stands
+sed 's/batch = 1/batch = 3/' own.lua >much.lua
+printf 'b\n\n  \na\n' >set/gt_sets/val.txt
+code=0
+"$sak" check much.lua 2>err.txt || code=$?
+[ "$code" = 2 ] && grep -q "^much.lua:6:.*: error: 2 images do not fill one batch of 3" err.txt || fail "$code: $(cat err.txt)"
+printf 'b\n' >set/gt_sets/val.txt
 
 # a file that cannot be read stops a run, or is skipped and counted
 printf 'a\ne\n' >set/gt_sets/two.txt
@@ -125,6 +133,10 @@ return sak.experiment "bad" {
   stages = { sak.distill { iterations = 8, batch = 2, schedule = sak.constant {} } },
 }
 S
+code=0
+"$sak" run bad.lua --db bad.db --set stages[1].batch=50 -q 2>err.txt || code=$?
+[ "$code" = 2 ] && grep -q "error: batch: the [0-9]* images of .* do not fill one batch of 50" err.txt || fail "$code: $(cat err.txt)"
+[ "$("$sak" sql --db bad.db --csv 'select count(*) from run' | tail -1 | tr -d '\r')" = 0 ] || fail "a run was begun"
 code=0
 "$sak" run bad.lua --db bad.db -q 2>err.txt || code=$?
 [ "$code" -ne 0 ] || fail "broken pictures do not stop a run"

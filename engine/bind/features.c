@@ -9,7 +9,7 @@
 #define TYPE "sak.features"
 
 /* What to do with an image of the batch once the teacher's graph is there. */
-typedef enum todo { TODO_NOTHING, TODO_COMPUTE, TODO_COMPARE } todo;
+typedef enum todo { TODO_NOTHING, TODO_COMPUTE, TODO_COMPARE, TODO_DAMAGED } todo;
 
 typedef struct lfeatures {
     sak_feature_cache *c;
@@ -115,8 +115,6 @@ static bool picked(const lfeatures *f, const uint8_t *digest)
     return (double)x < f->verify * 4294967296.0;
 }
 
-enum { DAMAGED = 255 };
-
 static void fill_images(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
 {
     (void)chunk, (void)worker;
@@ -125,7 +123,7 @@ static void fill_images(void *ctx, int64_t begin, int64_t end, int64_t chunk, in
         sak_real *part[SAK_FEATURE_PARTS];
         parts_of_image(f, b, part);
         const sak_feature_found found = sak_feature_cache_read(f->c, f->batch->digest[b], part);
-        f->todo[b] = found == SAK_FEATURE_DAMAGED ? DAMAGED
+        f->todo[b] = found == SAK_FEATURE_DAMAGED ? TODO_DAMAGED
                      : found == SAK_FEATURE_ABSENT ? TODO_COMPUTE
                      : picked(f, f->batch->digest[b]) ? TODO_COMPARE
                                                       : TODO_NOTHING;
@@ -154,7 +152,7 @@ static int f_fill(lua_State *L)
     sak_parallel_for(n, 1, fill_images, f);
     int64_t left = 0;
     for (int64_t b = 0; b < n; b++) {
-        if (f->todo[b] == DAMAGED) {
+        if (f->todo[b] == TODO_DAMAGED) {
             sak_feature_cache_strike(f->c, f->batch->digest[b]);
             f->damaged++;
             f->todo[b] = TODO_COMPUTE;

@@ -12,23 +12,43 @@
 #include "base/file.h"
 #include "bind/core.h"
 
-/* core.mkdir(path): with its parents. */
-static int make_dirs(lua_State *L)
+static const char *remedy(int code)
 {
-    const char *path = luaL_checkstring(L, 1);
+    return code == ENOTDIR || code == EEXIST ? "move it away, or put the results elsewhere with --db"
+           : code == ENOSPC || code == EDQUOT
+               ? "free some space, or put the results elsewhere with --db"
+               : "make its parent writable, or put the results elsewhere with --db";
+}
+
+static sak_status make_dirs(const char *path, sak_error *err)
+{
     char part[4096];
     if (strlen(path) >= sizeof part)
-        return luaL_error(L, "path too long: %s", path);
+        return SAK_FAIL(err, SAK_EINVAL, "path too long: %s", path);
     for (size_t i = 1;; i++) {
         if (path[i] != '/' && path[i])
             continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return luaL_error(L, "cannot create the folder %s: %s", part, strerror(errno));
+        struct stat st;
+        const int code = mkdir(part, 0777) == 0 ? 0 : errno;
+        if (code == EEXIST && stat(part, &st) == 0 && !S_ISDIR(st.st_mode))
+            return SAK_FAIL(err, SAK_EIO, "%s is a file where a folder is needed; %s", part,
+                            remedy(code));
+        if (code != 0 && code != EEXIST)
+            return SAK_FAIL(err, SAK_EIO, "cannot create the folder %s: %s; %s", part,
+                            strerror(code), remedy(code));
         if (!path[i])
-            return 0;
+            return SAK_OK;
     }
+}
+
+/* core.mkdir(path): with its parents. */
+static int f_mkdir(lua_State *L)
+{
+    sak_error err;
+    SAK_CHECK(L, &err, make_dirs(luaL_checkstring(L, 1), &err));
+    return 0;
 }
 
 /* core.files(path) -> names in a folder, sorted by byte; empty when there is no such folder. */
@@ -97,7 +117,7 @@ static int remove_tree(lua_State *L)
 void sak_open_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"mkdir", make_dirs}, {"files", files}, {"remove", remove_tree}, {"touch", touch},
+        {"mkdir", f_mkdir}, {"files", files}, {"remove", remove_tree}, {"touch", touch},
         {"file_info", file_info}, {"write", write_file}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -8,11 +8,16 @@ const char *sak_version(void)
     return SAK_VERSION;
 }
 
+/* What is longer than its column has a line of its own, and the summary follows in its own column. */
 static void verb_line(const sak_verb *v)
 {
+    enum { COLUMN = 18 };
     char usage[80];
-    snprintf(usage, sizeof usage, "%s%s%s", v->name, *v->args ? " " : "", v->args);
-    printf("  sak %-18s %s\n", usage, v->doc);
+    const int n = snprintf(usage, sizeof usage, "%s%s%s", v->name, *v->args ? " " : "", v->args);
+    if (n > COLUMN)
+        printf("  sak %s\n      %*s %s\n", usage, COLUMN, "", v->doc);
+    else
+        printf("  sak %-*s %s\n", COLUMN, usage, v->doc);
 }
 
 int sak_welcome(void)

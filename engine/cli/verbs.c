@@ -88,7 +88,7 @@ const sak_verb sak_verbs[] = {
     {"trial", "ID UID PARENT", 3, 3, "db threads unsafe-lua quiet", false, NULL,
      "One trial of a sweep, as `sak sweep` starts it.", sak_verb_lua},
     {"check", "FILE", 1, 1, "set db threads unsafe-lua json quiet", true,
-     "parameters, FLOPs and memory of a script, without training",
+     "size, FLOPs and memory of a script, without training",
      "Validates a script as `run` would and prints what it would build: parameters per part (stem,\n"
      "adapters, aligners, routers, heads), FLOPs per image and the planned peak memory.\n"
      "\n"
@@ -209,7 +209,7 @@ const sak_verb sak_verbs[] = {
      "camera.  Depth: yellow is near.  Dark violet is ignored.  Exit status 1 when something is wrong.",
      sak_verb_lua},
     {"cache", "ls|gc|check [SCRIPT]", 1, 2, "max set limit db threads json quiet", false,
-     "teachers' features and stages that runs share: what is there, is it right, what may go",
+     "features and stages that runs share: list, check, gc",
      "With `cache = true` in an experiment (or --set cache=true) what a frozen teacher computes of an\n"
      "image is kept beside the database, in cache/features, and every later trial and run takes it\n"
      "from there: a step then costs what the student costs, and teachers are not even loaded.\n"
@@ -281,7 +281,7 @@ const sak_verb sak_verbs[] = {
      "An image that cannot be read is named and the others go on; the exit status is 1 then.",
      sak_verb_lua},
     {"export", "NAME... FILE", 2, -1, "db format metric stage dtype json quiet", false,
-     "take a student's weights or the metrics of runs to other programs",
+     "weights or metrics of runs, for other programs",
      "Writes what runs left for other programs to read.  The ending of FILE or --format says what:\n"
      "\n"
      "  .safetensors, weights   the student of one run under the published names (backbone.vit.*,\n"

@@ -54,6 +54,14 @@ local function present(cx, d)
   return result
 end
 
+--- The file that lists one side's images, as `train` or `val` names it; nil where there is none.
+---@return string? path
+function data_checks.list_of_images(d, side)
+  local name = d[side]
+  if type(name) ~= "string" or not lists[d.kind] or not d.root then return nil end
+  return name:match "%.txt$" and ("%s/%s"):format(d.root, name) or ("%s/%s/%s.txt"):format(d.root, lists[d.kind], name)
+end
+
 --- Lists of images, or shares of them.
 local function sides(cx, steps, d)
   local train, val = d.train, d.val
@@ -67,13 +75,9 @@ local function sides(cx, steps, d)
   end
   if not cx.files then return end
   for _, side in ipairs { "train", "val" } do
-    local name = d[side]
-    if type(name) == "string" then
-      local path = name:match "%.txt$" and ("%s/%s"):format(d.root, name)
-        or ("%s/%s/%s.txt"):format(d.root, lists[d.kind], name)
-      if not host.exists(path) then
-        cx.problem(extended(steps, side), ("%s: no such list of images"):format(path))
-      end
+    local path = data_checks.list_of_images(d, side)
+    if path and not host.exists(path) then
+      cx.problem(extended(steps, side), ("%s: no such list of images"):format(path))
     end
   end
 end

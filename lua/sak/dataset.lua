@@ -97,8 +97,13 @@ function dataset.augment_options(stage, size, depth_max)
     photometric = a.photometric or false, views = a.views or 0, depth_max = depth_max }
 end
 
---- Training images that a stage sees: a share of all, at least one batch.
+--- Training images that a stage sees: a share of all, at least one batch.  Raises where all are fewer.
+---@return integer
 function dataset.limit(data, d, batch)
+  if data.info.count < batch then
+    error(("batch: the %d images of %s do not fill one batch of %d; batch = %d or fewer"):format(data.info.count,
+      data.info.name, batch, math.max(data.info.count, 1)), 0)
+  end
   return math.max(batch, math.floor(data.info.count * (d.fraction or 1) + 0.5))
 end
 

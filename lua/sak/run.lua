@@ -67,6 +67,8 @@ end
 local function rehearse(ctx)
   for i, stage in ipairs(ctx.cfg.stages) do
     ctx.stage_index = i
+    local data, d = dataset.of_stage(ctx, stage)
+    dataset.limit(data, d, stage.batch)
     local made = stages.plan(ctx, stage)
     if stages.labelled(stage) then stages.plan_evaluation(ctx, made.params) end
   end
@@ -146,6 +148,10 @@ local function shares(runtime, options)
   return options.trial ~= nil
 end
 
+--- The folder that holds those of all runs, made before anything trains for them.
+---@param job table
+function run.make_folder(job) core.mkdir(paths.folder(job.db) .. "/runs") end
+
 --- Data, sketched teachers and every stage's graph: all that can be wrong before something trains.
 ---@return table ctx
 local function prepare(loaded, store, job, options)
@@ -178,6 +184,7 @@ end
 function run.experiment(loaded, store, job, options)
   options = options or {}
   local cfg = loaded.resolved
+  run.make_folder(job)
   local ctx = prepare(loaded, store, job, options)
   local data = ctx.data
   ctx.teachers = require("sak.teachers").open(ctx, run.committee(cfg))

@@ -1,5 +1,7 @@
 --- What must hold between the stages of an experiment and the rest of it: their order, what each
 --- trains, the images it sees.  Called by checks.lua; values already refused are nil or false.
+local data_checks = require "sak.data_checks"
+local host = require "sak.host"
 local schema = require "sak.schema"
 
 local stage_checks = {}
@@ -110,17 +112,33 @@ local function augmentation(cx, i, stage)
   end
 end
 
---- Steps of one epoch, where the number of images is known before the data is opened.
-local function steps_per_epoch(d, batch)
-  if d.kind ~= "rooms" or not d.train or not batch then
-    return nil
+--- Images to train on, where their number is known before the data is opened.
+local function images_of(cx, d)
+  if d.kind == "rooms" then return d.train end
+  local list = cx.files and data_checks.list_of_images(d, "train")
+  local text = list and host.read(list)
+  return text and select(2, text:gsub("[^\r\n]*%S[^\r\n]*", ""))
+end
+
+--- A batch that all images together do not fill is never full.
+local function filled(cx, config, i, stage)
+  local d = list_of(stage.data or config.data)
+  local n = stage.batch and images_of(cx, d)
+  if n and n > 0 and stage.batch > n then
+    cx.problem({ "stages", i, "batch" }, ("%d images do not fill one batch of %d"):format(n, stage.batch),
+      ("batch = %d or fewer, or more images in %sdata.train"):format(n, stage.data and ("stages[%d]."):format(i) or ""))
   end
-  return math.max(batch, math.floor(d.train * (d.fraction or 1) + 0.5)) // batch
+end
+
+--- Steps of one epoch, where the number of images is known before the data is opened.
+local function steps_per_epoch(cx, d, batch)
+  local n = batch and images_of(cx, d)
+  return n and math.max(batch, math.floor(n * (d.fraction or 1) + 0.5)) // batch
 end
 
 local function warm_up(cx, config, i, stage)
   local warmup = list_of(stage.schedule).warmup or 0
-  local steps = steps_per_epoch(list_of(stage.data or config.data), stage.batch)
+  local steps = steps_per_epoch(cx, list_of(stage.data or config.data), stage.batch)
   local at = { "stages", i, "schedule", "warmup" }
   if warmup > 0 and stage.epochs and warmup >= stage.epochs then
     cx.warning(at, ("a warm-up of %g epochs does not end within %g epochs"):format(warmup,
@@ -208,6 +226,7 @@ function stage_checks.all(cx, config)
       sizes(cx, config, i, stage)
       own_data(cx, config, i, stage)
       augmentation(cx, i, stage)
+      filled(cx, config, i, stage)
       if not cx.failed_at(("stages[%d]"):format(i)) then
         warm_up(cx, config, i, stage)
       end

@@ -6,6 +6,7 @@ local config = require "sak.config"
 local failure = require "sak.failure"
 local freeze = require "sak.freeze"
 local host = require "sak.host"
+local paths = require "sak.paths"
 local plan = require "sak.sweep_plan"
 local run = require "sak.run"
 local runner = require "sak.sweep_runner"
@@ -52,10 +53,20 @@ local function find(store, name)
       or "there are: " .. table.concat(names, ", "))))
 end
 
---- A name for a new sweep: the script's, its file's where another file's sweep has that, or with a number.
-local function free_name(store, name, path)
+--- Does an ablation's name belong to another file?  That one's sweep has it, or it lies beside this one
+--- under that name: then this one is a copy whose name was left as it was.
+local function borrowed(store, name, path)
+  local file = base_name(path)
+  if file == name then return false end
   local row = store:query("select script_path as path from sweep where name = ?1", name)[1]
-  if row and row.path and base_name(row.path) ~= base_name(path) then name = base_name(path) end
+  if row and row.path and base_name(row.path) ~= file then return true end
+  local beside = host.read(("%s/%s.lua"):format(paths.folder(path), name)) or ""
+  return beside:match "%.ablation%s*%(?%s*[\"']([^\"'\n]+)" == name
+end
+
+--- A name for a new sweep: the script's, its file's where that is another's, or with a number.
+local function free_name(store, name, path)
+  if borrowed(store, name, path) then name = base_name(path) end
   local candidate, k = name, 1
   while store:query("select 1 as there from sweep where name = ?1", candidate)[1] do
     k = k + 1
@@ -152,6 +163,7 @@ end
 
 ---@return integer id
 local function create(store, loaded, job)
+  run.make_folder(job)
   rehearse(loaded, job)
   local files = teachers.prepare(loaded, store, job)
   local r, source = loaded.resolved, loaded.sources[1]

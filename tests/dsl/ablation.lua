@@ -83,7 +83,7 @@ test("--set reaches the ablation's own settings too", function()
   equal(#more.trials, 12)
   equal(more.trials[7].seed .. " " .. more.trials[10].seed, "10 11")
   equal(ablation({}, { "objective.goal=min" }).resolved.objective.goal, "min")
-  equal(ablation({}, { "data.train=5" }).trials[2].resolved.data.train, 5)
+  equal(ablation({}, { "data.train=50" }).trials[2].resolved.data.train, 50)
 end)
 
 test("what is wrong in an arm or a grid is pointed at in the ablation", function()

@@ -263,7 +263,7 @@ test("a distill stage may have its own image size, no other stage; all have only
       "a " .. kind .. own_size)
   end
   contains(refused(small { stages = "{ sak.multitask { epochs = 3, data = sak.data.rooms { size = { 64, 96 } } } }" }), own_size)
-  loads(small { stages = distill "augment = { size = 32 }, data = sak.data.rooms { size = 32, train = 9, seed = 3 }" })
+  loads(small { stages = distill "augment = { size = 32 }, data = sak.data.rooms { size = 32, train = 99, seed = 3 }" })
   loads(small { stages = "{ sak.pretrain { epochs = 2, objective = 'dino', augment = { size = 16 } } }", teachers = "{}",
     student = "sak.student { " .. stem .. " }" })
   says({ stages = distill "data = sak.data.rooms { size = 32, val = 9 }" }, "6:81",
@@ -274,6 +274,16 @@ test("a distill stage may have its own image size, no other stage; all have only
   says({ stages = distill(own:format "parts = 4") }, "6:96", "stages[1].data.parts would be ignored: "
     .. "a stage takes only training images from its data")
   loads(small { stages = distill "data = sak.data.rooms { size = 32, val = 9 }", data = "sak.data.rooms { size = 32, val = 9 }" })
+end)
+
+test("a batch that all training images do not fill is refused where it stands", function()
+  local function stage(more) return ("{ sak.distill { epochs = 3, %s } }"):format(more) end
+  local few = "sak.data.rooms { size = 32, train = 9 }"
+  says({ data = few, stages = stage "batch = 10" }, "6:48", "9 images do not fill one batch of 10", "batch = 9 or fewer, or more images in data.train")
+  loads(small { data = few, stages = stage "batch = 9" })
+  says({ stages = stage(("batch = 10, data = %s"):format(few)) }, "6:48", "9 images do not fill one batch of 10",
+    "batch = 9 or fewer, or more images in stages[1].data.train")
+  loads(small { data = "sak.data.rooms { size = 32, train = 9, fraction = 0.5 }", stages = stage "batch = 9" })
 end)
 
 test("a warm-up as long as its stage is a warning", function()
