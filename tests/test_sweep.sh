@@ -78,8 +78,30 @@ SAK_DB=$tmp/copies/sak.db gives 0 'next: sak compare mini,' sweep elsewhere/thir
 SAK_DB=$tmp/copies/sak.db gives 0 'sweep mini' compare third
 SAK_DB=$tmp/copies/sak.db gives 0 'sweep mini' compare elsewhere/third.lua
 SAK_DB=$tmp/copies/sak.db gives 0 'plain.*lr=0.03' resume third
+# a copy beside the script whose name it still has is known by its own
+mkdir beside
+cp mini.lua beside/base.lua
+sed 's/mini.lua/base.lua/' mini_sweep.lua > beside/mini.lua
+sed 's/1e-2/3e-2/' beside/mini.lua > beside/my_mini.lua
+SAK_DB=$tmp/beside.db gives 0 'next: sak compare my_mini,' sweep beside/my_mini.lua --seeds 1
+SAK_DB=$tmp/beside.db gives 0 '^sweep my_mini$' compare my_mini
 SAK_DB=$tmp/copies/sak.db gives 2 "neither a sweep nor a run 'fourth'; its latest sweeps: mini" compare fourth
 gives 2 'not running' stop mini
+
+# a trial that cannot be marked as running ends the sweep with the cause; it goes on once it can
+export SAK_DB=$tmp/e/sak.db
+gives 0 plain sweep mini_sweep.lua --seeds 1 --set stages[1].iterations=2
+"$sak" sql --write "create trigger no_lease before update of state on trial when new.state = 'running'
+    begin select raise(abort, 'no lease today'); end"
+status=0
+timeout 20 "$sak" sweep mini_sweep.lua --seeds 2 --set stages[1].iterations=2 > out 2> err || status=$?
+[ $status = 1 ] || [ $status = 2 ] || fail "a sweep without leases exited with $status: $(cat out err)"
+grep -q 'error: .*no lease today' err || fail "$(cat out err)"
+"$sak" sql --write "drop trigger no_lease"
+gives 0 plain resume mini --seeds 2
+is "select count(*) || ',' || sum(attempts) from trial where state = 'done'" 8,8
+
+export SAK_DB=$tmp/a/sak.db
 gives 2 "no such path; did you mean" sweep mini_sweep.lua --grid stages[1].optim.lrr=1,2
 gives 2 'of 3 is not\|must be' sweep mini_sweep.lua --set 'stages[1].batch=0' --new
 

@@ -161,6 +161,13 @@ static int c_stop(lua_State *L)
     return 0;
 }
 
+/* child:dismiss(): nothing more will be sent; a worker that waits for its first line ends */
+static int c_dismiss(lua_State *L)
+{
+    close_fd(&to_child(L)->in);
+    return 0;
+}
+
 /* A child that Lua drops is not waited for: it notices that its input has ended. */
 static int c_gc(lua_State *L)
 {
@@ -198,7 +205,8 @@ static int own_pid(lua_State *L)
 void sak_open_child(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"pid", c_pid},   {"send", c_send}, {"receive", c_receive},
-                                       {"poll", c_poll}, {"stop", c_stop}, {NULL, NULL}};
+                                       {"poll", c_poll}, {"stop", c_stop}, {"dismiss", c_dismiss},
+                                       {NULL, NULL}};
     static const luaL_Reg functions[] = {{"spawn", spawn},
                                          {"follow_parent", follow_parent},
                                          {"sleep", sleep_for},

@@ -8,6 +8,7 @@
 
 #define STORE "sak.store"
 #define RUN "sak.run"
+#define ROWS "sak.rows"
 
 sak_store *sak_to_store(lua_State *L, int i)
 {
@@ -135,7 +136,16 @@ static void push_value(lua_State *L, sak_value v)
     }
 }
 
-/* store:query(sql, …) -> list of rows, each {column = value}. */
+static int rows_gc(lua_State *L)
+{
+    sak_rows **own = luaL_checkudata(L, 1, ROWS);
+    sak_rows_close(*own);
+    *own = NULL;
+    return 0;
+}
+
+/* store:query(sql, …) -> list of rows, each {column = value}.  Lua may run out of memory in between:
+ * the statement is closed all the same, before its store. */
 static int s_query(lua_State *L)
 {
     enum { MAX = 16 };
@@ -146,9 +156,13 @@ static int s_query(lua_State *L)
     for (int i = 0; i < n; i++)
         params[i] = to_value(L, i + 3);
     const sak_query q = {.sql = luaL_checkstring(L, 2), .params = params, .n_params = n > 0 ? n : 0};
-    sak_rows *rows = NULL;
+    sak_rows **own = lua_newuserdatauv(L, sizeof *own, 0);
+    *own = NULL;
+    luaL_setmetatable(L, ROWS);
+    lua_toclose(L, -1);
     sak_error err;
-    SAK_CHECK(L, &err, sak_store_query(sak_to_store(L, 1), &q, &rows, &err));
+    SAK_CHECK(L, &err, sak_store_query(sak_to_store(L, 1), &q, own, &err));
+    sak_rows *rows = *own;
     lua_newtable(L);
     bool more = true;
     sak_status st = SAK_OK;
@@ -160,7 +174,6 @@ static int s_query(lua_State *L)
         }
         lua_seti(L, -2, k);
     }
-    sak_rows_close(rows);
     return st == SAK_OK ? 1 : sak_raise(L, &err);
 }
 
@@ -325,6 +338,8 @@ void sak_open_store(lua_State *L)
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, sak_sweep_methods, 0);
     lua_pop(L, 2);
+    static const luaL_Reg rows[] = {{NULL, NULL}};
+    sak_new_type(L, ROWS, rows, rows_gc);
     sak_new_type(L, RUN, run, r_gc);
     lua_pushcfunction(L, open_store);
     lua_setfield(L, -2, "store");

@@ -34,8 +34,9 @@ function main.dispatch(job)
     return require(name).run(job)
   end, handler)
   if ok then return result end
-  io.stderr:write("error: ", result.text, "\n")
-  return result.status
+  local bare = type(result) == "string" -- without memory there is no handler
+  io.stderr:write("error: ", bare and result or result.text, "\n")
+  return bare and 1 or result.status
 end
 
 return main

@@ -74,6 +74,9 @@ function Runner:start(trial)
   if leased and got then
     self.collector:add(uid, earlier and earlier.attempts + 1 or 1)
     child:send "go"
+  else
+    child:dismiss()
+    if not leased and not child:poll() then error(got, 0) end -- the database's fault, not a worker's that is gone
   end
   self.workers[#self.workers + 1] = { trial = trial, child = child, uid = uid, log = log, began = core.clock() }
   trial.state = "running"

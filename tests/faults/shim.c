@@ -1,5 +1,6 @@
 /* Preloaded into a program (LD_PRELOAD): its n-th call of a kind fails, once or from then on, or its
- * clock jumps.  Made by tests/test_faults.sh and tests/faults/sweep_faults.
+ * clock jumps.  Made by tests/test_faults.sh and tests/faults/sweep_faults.  Before a sanitizer's runtime
+ * in the list it stands between the program and the sanitizer's allocator.
  *
  *   SAK_FAULT       kind: malloc, open, read, write, fsync, rename, mmap, clock; network: all file
  *                   systems are NFS
@@ -7,6 +8,8 @@
  *   SAK_FAULT_ERRNO number (default 5, EIO); ENOMEM for malloc and mmap
  *   SAK_FAULT_STICK 1: every later call fails too (a disk that stays full)
  *   SAK_FAULT_HIT   a file that is made when the n-th call came: else the run had fewer
+ *   SAK_FAULT_SITES a file: nothing fails, and the n of every allocation whose chain of callers is new to
+ *                   its process is appended to it, a line each
  *
  * Counted are calls on files below SAK_FAULT_BELOW where it is given (read, write, fsync by
  * descriptor), so that what the loader and libraries do at start is left alone.  Allocations are
@@ -14,10 +17,12 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +37,7 @@ static atomic_long calls;
 static atomic_bool armed; /* a file below the folder was opened */
 static const char *kind, *below, *hit_file;
 static long at;
-static int code = EIO, stick;
+static int code = EIO, stick, sites = -1;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -42,6 +47,12 @@ __attribute__((constructor)) static void begin(void)
     at = n ? atol(n) : 0;
     code = e ? atoi(e) : EIO;
     stick = getenv("SAK_FAULT_STICK") != NULL;
+    if (getenv("SAK_FAULT_SITES")) {
+        void *first[1];
+        backtrace(first, 1); /* the first one loads the unwinder */
+        sites = (int)syscall(SYS_openat, AT_FDCWD, getenv("SAK_FAULT_SITES"),
+                             O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
+    }
     kind = getenv("SAK_FAULT");
 }
 
@@ -168,24 +179,117 @@ STATFS(statfs64)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t n);
-extern void *__libc_memalign(size_t align, size_t n);
+enum { CALLERS = 24, SITES_MAX = 1 << 16 };
+
+/* Notes the n of an allocation whose chain of callers is new.  A chain that goes round and round
+ * (Lua's parser and interpreter) counts once for any number of turns: as the set of its callers. */
+static void note_site(void)
+{
+    static uint64_t seen[SITES_MAX];
+    static atomic_flag busy = ATOMIC_FLAG_INIT;
+    static _Thread_local int inside; /* the unwinder may allocate itself */
+    if (inside)
+        return;
+    inside = 1;
+    const long n = atomic_fetch_add(&calls, 1) + 1;
+    void *frame[CALLERS];
+    const int depth = backtrace(frame, CALLERS);
+    uint64_t chain = 0;
+    for (int i = 2; i < depth; i++) {
+        int again = 0;
+        for (int j = 2; j < i; j++)
+            again |= frame[j] == frame[i];
+        if (!again)
+            chain += ((uint64_t)(uintptr_t)frame[i] ^ 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
+    }
+    chain += chain == 0;
+    while (atomic_flag_test_and_set(&busy))
+        ;
+    size_t at_ = (size_t)(chain >> 32) % SITES_MAX;
+    for (int i = 0; i < SITES_MAX && seen[at_] && seen[at_] != chain; i++)
+        at_ = (at_ + 1) % SITES_MAX;
+    if (!seen[at_]) {
+        seen[at_] = chain;
+        char line[24];
+        syscall(SYS_write, sites, line, (size_t)snprintf(line, sizeof line, "%ld\n", n));
+    }
+    atomic_flag_clear(&busy);
+    inside = 0;
+}
 
 static int no_memory(void)
 {
-    if (!kind || kind[0] != 'm' || kind[1] != 'a' || (below && !atomic_load(&armed)) ||
-        !fails("malloc"))
+    if (!kind || kind[0] != 'm' || kind[1] != 'a' || (below && !atomic_load(&armed)))
+        return 0;
+    if (sites >= 0) {
+        note_site();
+        return 0;
+    }
+    if (!fails("malloc"))
         return 0;
     errno = ENOMEM;
     return 1;
 }
 
-void *malloc(size_t n) { return no_memory() ? NULL : __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { return no_memory() ? NULL : __libc_calloc(n, size); }
-void *realloc(void *p, size_t n) { return no_memory() ? NULL : __libc_realloc(p, n); }
-void *aligned_alloc(size_t align, size_t n) { return no_memory() ? NULL : __libc_memalign(align, n); }
+/* The allocator that comes next: libc's, or a sanitizer's.  What dlsym itself asks for meanwhile comes
+ * from a few bytes here and is never given back. */
+static void *(*next_malloc)(size_t), *(*next_calloc)(size_t, size_t), *(*next_realloc)(void *, size_t),
+    *(*next_aligned)(size_t, size_t);
+static void (*next_free)(void *);
+static _Alignas(16) char early[4096];
+static size_t early_used;
+
+static int find_next(void)
+{
+    static int looking;
+    if (next_free)
+        return 1;
+    if (looking)
+        return 0;
+    looking = 1;
+    *(void **)&next_malloc = dlsym(RTLD_NEXT, "malloc");
+    *(void **)&next_calloc = dlsym(RTLD_NEXT, "calloc");
+    *(void **)&next_realloc = dlsym(RTLD_NEXT, "realloc");
+    *(void **)&next_aligned = dlsym(RTLD_NEXT, "aligned_alloc");
+    *(void **)&next_free = dlsym(RTLD_NEXT, "free");
+    return 1;
+}
+
+static void *take_early(size_t n)
+{
+    n = (n + 15) & ~(size_t)15;
+    if (n > sizeof early - early_used)
+        return NULL;
+    early_used += n;
+    return early + early_used - n;
+}
+
+void *malloc(size_t n)
+{
+    return !find_next() ? take_early(n) : no_memory() ? NULL : next_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return !find_next() ? take_early(n * size) : no_memory() ? NULL : next_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    return !find_next() ? NULL : no_memory() ? NULL : next_realloc(p, n);
+}
+
+void *aligned_alloc(size_t align, size_t n)
+{
+    return !find_next() ? NULL : no_memory() ? NULL : next_aligned(align, n);
+}
+
+void free(void *p)
+{
+    if ((char *)p < early || (char *)p >= early + sizeof early)
+        if (find_next())
+            next_free(p);
+}
 
 #define MAP(name)                                                                                  \
     void *name(void *p, size_t n, int prot, int flags, int fd, off_t o)                            \
