@@ -1,5 +1,6 @@
 /* Matrix products: our own tiles where the CPU has AVX2 or AVX-512, BLIS elsewhere; and the split over
- * our own pool.  A large product packs B once, by all threads, into a buffer that all then read. */
+ * our own pool.  A large product packs B once, by all threads, into a buffer that all then read; one with
+ * a small C and a long k (the gradient of an adapter's weight) is split along k. */
 #include "kernels/gemm.h"
 
 #include <blis.h>
@@ -194,13 +195,16 @@ static void product_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk,
 
 /* --- a large product: B is packed once, for all threads ------------------------------------------- */
 
-#define BUFFER_COUNT ((int64_t)2 << 20) /* elements of packed B: a part of most L3 caches */
+#define BUFFER_COUNT ((int64_t)2 << 20) /* elements: a part of most L3 caches */
 #define LARGE_FLOPS 3e7                 /* from here on a second pass over the pool costs nothing */
+#define LEAST_ROWS 42                   /* of a task: three tiles */
 #define PACK_COUNT 32768                /* elements packed by one task */
+#define SMALL_COUNT 40960               /* elements of C: too few to be worth a B packed for all */
+#define SUM_COUNT 4096                  /* elements of C by one task */
 
 static struct {
     pthread_mutex_t lock; /* held by the product that uses the buffer */
-    sak_real *buffer;     /* kept for the life of the process: a step allocates nothing */
+    sak_real *buffer;     /* B or sums of slices; kept for good: a step allocates nothing */
 } packed = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 typedef struct large_product {
@@ -236,33 +240,45 @@ static void packed_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk, 
 }
 
 /* Tasks of equal size, as many for one thread as for the other, and some more than threads: they
- * do not all run at the same speed. */
+ * do not all run at the same speed.  Blocks of few rows repeat no packing, parts of columns pack A
+ * again each. */
 static void divide(large_product *l)
 {
     const int64_t threads = sak_pool_threads();
     const int64_t blocks = sak_chunks(l->p.m, SAK_GEMM_ROWS);
     const int64_t wanted = threads > 1 ? TASKS_PER_THREAD * threads : 1;
-    const int64_t most = sak_chunks(l->p.m, 84), columns = sak_chunks(l->p.n, 256);
+    const int64_t most = sak_chunks(l->p.m, LEAST_ROWS), columns = sak_chunks(l->p.n, 256);
     l->blocks = sak_chunks(blocks > wanted ? blocks : wanted, threads) * threads;
-    l->blocks = l->blocks < most ? l->blocks : most;
+    if (l->blocks > most)
+        l->blocks = most < threads ? most : most / threads * threads;
     l->parts = sak_chunks(wanted, l->blocks);
     l->parts = l->parts < columns ? l->parts : columns;
 }
 
-/* False when the buffer is taken (a product on another thread) or cannot be had. */
+/* False when a product on another thread uses the buffer, or none can be had; else unlock afterwards. */
+static bool take_buffer(void)
+{
+    if (pthread_mutex_trylock(&packed.lock) != 0)
+        return false;
+    sak_error err;
+    if (packed.buffer || sak_alloc((void **)&packed.buffer, (size_t)BUFFER_COUNT, sizeof(sak_real),
+                                   &err) == SAK_OK)
+        return true;
+    pthread_mutex_unlock(&packed.lock);
+    return false;
+}
+
+/* False: to be done another way. */
 static bool large(const sak_product *p)
 {
-    if (!own || p->m <= SAK_GEMM_ROWS || 2.0 * (double)p->m * (double)p->n * (double)p->k < LARGE_FLOPS)
+    if (p->m <= SAK_GEMM_ROWS)
         return false;
     large_product l = {.p = *p, .bf16 = rounds()};
     const int64_t each = own->packed_count(own->panel, p->k, l.bf16), panels = panels_of(p);
-    if (each > BUFFER_COUNT || pthread_mutex_trylock(&packed.lock) != 0)
+    if (each > BUFFER_COUNT || !take_buffer())
         return false;
-    sak_error err;
-    const bool ready = packed.buffer || sak_alloc((void **)&packed.buffer, (size_t)BUFFER_COUNT,
-                                                  sizeof(sak_real), &err) == SAK_OK;
     const int64_t groups = sak_chunks(panels, BUFFER_COUNT / each);
-    for (int64_t g = 0; ready && g < groups; g++) {
+    for (int64_t g = 0; g < groups; g++) {
         const int64_t from = panels * g / groups, to = panels * (g + 1) / groups;
         l.p = part_of(p, 0, p->m, from * own->panel, (to - from) * own->panel);
         divide(&l);
@@ -270,7 +286,54 @@ static bool large(const sak_product *p)
         sak_parallel_for(l.blocks * l.parts, 1, packed_blocks, &l);
     }
     pthread_mutex_unlock(&packed.lock);
-    return ready;
+    return true;
+}
+
+/* --- a long product: C is small, slices of k are summed apart and then added in their order ------- */
+
+typedef struct long_product {
+    const sak_product *p;
+    bool bf16;
+    int64_t parts; /* of rows, for each slice */
+} long_product;
+
+static void slice_parts(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
+{
+    (void)chunk, (void)worker;
+    const long_product *l = ctx;
+    const int64_t m = l->p->m, n = l->p->n;
+    for (int64_t t = begin; t < end; t++) {
+        const int64_t s = t / l->parts, r = t % l->parts, i = m * r / l->parts;
+        const sak_product q = part_of(l->p, i, m * (r + 1) / l->parts - i, 0, n);
+        own->slice_product(&q, l->bf16, s, packed.buffer + (s * m + i) * n, n);
+    }
+}
+
+static void sum_rows(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
+{
+    (void)chunk, (void)worker;
+    const long_product *l = ctx;
+    const int64_t n = l->p->n;
+    const sak_product q = part_of(l->p, begin, end - begin, 0, n);
+    own->sum_slices(&q, l->bf16, packed.buffer + begin * n, n, l->p->m * n);
+}
+
+/* False: to be done another way. */
+static bool sliced(const sak_product *p)
+{
+    const int64_t threads = sak_pool_threads();
+    long_product l = {.p = p, .bf16 = rounds(), .parts = 1};
+    const int64_t slices = own->slices(p->k, l.bf16);
+    if (threads == 1 || slices == 1 || p->m * p->n > SMALL_COUNT ||
+        p->m * p->n * slices > BUFFER_COUNT || !take_buffer())
+        return false;
+    if (slices % threads != 0)
+        l.parts = sak_chunks(p->m, LEAST_ROWS);
+    l.parts = l.parts < threads ? l.parts : threads;
+    sak_parallel_for(slices * l.parts, 1, slice_parts, &l);
+    sak_parallel_for(p->m, SUM_COUNT / p->n + 1, sum_rows, &l);
+    pthread_mutex_unlock(&packed.lock);
+    return true;
 }
 
 /* --- the calls ------------------------------------------------------------------------------------ */
@@ -280,7 +343,8 @@ static void run(const sak_product *p)
     if (p->m <= 0 || p->n <= 0)
         return;
     sak_gemm_init();
-    if (p->k > 0 && large(p))
+    if (own && 2.0 * (double)p->m * (double)p->n * (double)p->k >= LARGE_FLOPS &&
+        (sliced(p) || large(p)))
         return;
     split_product s = {.p = p};
     split(&s);

@@ -154,7 +154,8 @@ TARGET static void round_to_bf16(int64_t n, float *x)
 #define STRIPE 8
 #include "kernels/gemm_tile.inc"
 static const sak_gemm_tiles kernel_avx2 = {2 * WIDTH, false, product_avx2, packed_count_avx2,
-                                            pack_panels_avx2, packed_product_avx2};
+                                            pack_panels_avx2, packed_product_avx2,
+                                            slice_count_avx2, slice_product_avx2, sum_slices_avx2};
 
 #undef NAME
 #undef TARGET
@@ -210,7 +211,8 @@ static const sak_gemm_tiles kernel_avx2 = {2 * WIDTH, false, product_avx2, packe
 enum { PANEL_avx512 = 2 * WIDTH };
 static const sak_gemm_tiles kernel_avx512 = {PANEL_avx512, false, product_avx512,
                                               packed_count_avx512, pack_panels_avx512,
-                                              packed_product_avx512};
+                                              packed_product_avx512, slice_count_avx512,
+                                              slice_product_avx512, sum_slices_avx512};
 
 #ifndef SAK_DOUBLE
 #undef TARGET
@@ -251,8 +253,26 @@ static void packed_product_mixed(const sak_product *p, bool bf16, int64_t panel,
     (bf16 ? packed_product_bf16 : packed_product_avx512)(p, bf16, panel, packed, packed_n);
 }
 
+static int64_t slice_count_mixed(int64_t k, bool bf16)
+{
+    return (bf16 ? slice_count_bf16 : slice_count_avx512)(k, bf16);
+}
+
+static void slice_product_mixed(const sak_product *p, bool bf16, int64_t slice, sak_real *sums,
+                                int64_t ld)
+{
+    (bf16 ? slice_product_bf16 : slice_product_avx512)(p, bf16, slice, sums, ld);
+}
+
+static void sum_slices_mixed(const sak_product *p, bool bf16, const sak_real *sums, int64_t ld,
+                             int64_t step)
+{
+    (bf16 ? sum_slices_bf16 : sum_slices_avx512)(p, bf16, sums, ld, step);
+}
+
 static const sak_gemm_tiles kernel_mixed = {PANEL_avx512, true, product_mixed, packed_count_mixed,
-                                             pack_mixed, packed_product_mixed};
+                                             pack_mixed, packed_product_mixed, slice_count_mixed,
+                                             slice_product_mixed, sum_slices_mixed};
 #endif
 
 const sak_gemm_tiles *sak_gemm_tiles_of(sak_isa isa)

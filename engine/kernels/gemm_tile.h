@@ -35,6 +35,11 @@ typedef struct sak_gemm_tiles {
      * n counts the part's columns and b is not read. */
     void (*packed_product)(const sak_product *p, bool bf16, int64_t panel, const sak_real *packed,
                            int64_t packed_n);
+    /* As product, one slice of k after the other: how many there are; sums (m, n), row stride ld, of a
+     * slice; and C from all of them, each `step` elements after the one before. */
+    int64_t (*slices)(int64_t k, bool bf16);
+    void (*slice_product)(const sak_product *p, bool bf16, int64_t slice, sak_real *sums, int64_t ld);
+    void (*sum_slices)(const sak_product *p, bool bf16, const sak_real *sums, int64_t ld, int64_t step);
 } sak_gemm_tiles;
 
 #define SAK_GEMM_ROWS 168 /* rows of A that a kernel packs at a time */
