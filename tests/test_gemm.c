@@ -166,6 +166,30 @@ static void a_product_split_along_k_has_the_bits_of_the_plain_one(void **state)
     }
 }
 
+static void products_with_a_b_packed_once_have_the_bits_of_plain_ones(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][3] = {{64, 1009, 64}, {200, 64, 1009}, {1, 1, 1}, {13, 33, 385}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int layout = 0; layout < 4; layout++) {
+            const int64_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
+            sak_real *a = oprun_take(m * k), *b = oprun_take(k * n), *c = oprun_take(m * n);
+            sak_real *c2 = oprun_take(m * n), *room = oprun_take(sak_gemm_pack_count(n, k) + 1);
+            oprun_fill(a, m * k, 1);
+            oprun_fill(b, k * n, 2);
+            const sak_mat am = {a, k, 1}, bm = layout & 1 ? (sak_mat){b, 1, k} : (sak_mat){b, n, 1};
+            sak_gemm_set_bf16(layout & 2);
+            const sak_packed packed = sak_gemm_pack(n, k, bm, room);
+            for (int beta = 0; beta < 2; beta++) {
+                sak_gemm(m, n, k, am, bm, c, n, (sak_real)0.3, (sak_real)beta);
+                sak_gemm_packed(m, am, &packed, c2, n, (sak_real)0.3, (sak_real)beta);
+                oprun_same_bits("packed once", c, c2, m * n);
+            }
+            sak_free(a), sak_free(b), sak_free(c), sak_free(c2), sak_free(room);
+        }
+    sak_gemm_set_bf16(false);
+}
+
 static void gemm_of_nothing_clears_or_keeps(void **state)
 {
     (void)state;
@@ -266,6 +290,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tiles_follow_the_definition_at_every_level),
         cmocka_unit_test(a_product_larger_than_the_packing_buffer_has_the_bits_of_the_plain_one),
         cmocka_unit_test(a_product_split_along_k_has_the_bits_of_the_plain_one),
+        cmocka_unit_test(products_with_a_b_packed_once_have_the_bits_of_plain_ones),
         cmocka_unit_test(gemm_of_nothing_clears_or_keeps),
         cmocka_unit_test(linear_adds_its_bias),
         cmocka_unit_test(products_have_the_same_bits_for_any_number_of_threads),

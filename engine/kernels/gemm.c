@@ -369,3 +369,28 @@ void sak_gemm_bias(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, const 
 {
     run(&(sak_product){m, n, k, a, b, 1, bias, 0, c, ldc});
 }
+
+int64_t sak_gemm_pack_count(int64_t n, int64_t k)
+{
+    sak_gemm_init();
+    return own ? own->packed_count(n, k, false) : 0; /* with bfloat16 it is at most that */
+}
+
+sak_packed sak_gemm_pack(int64_t n, int64_t k, sak_mat b, sak_real *room)
+{
+    sak_gemm_init();
+    if (!own)
+        return (sak_packed){n, k, b, NULL};
+    own->pack(0, sak_chunks(n, own->panel), &(sak_product){.n = n, .k = k, .b = b}, rounds(), room);
+    return (sak_packed){n, k, b, room};
+}
+
+void sak_gemm_packed(int64_t m, sak_mat a, const sak_packed *b, sak_real *c, int64_t ldc,
+                     sak_real alpha, sak_real beta)
+{
+    const sak_product p = {m, b->n, b->k, a, b->b, alpha, beta != 0 ? c : NULL, ldc, c, ldc};
+    if (b->panels && m > 0)
+        own->packed_product(&p, rounds(), 0, b->panels, b->n);
+    else
+        product(&p);
+}

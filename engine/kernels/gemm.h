@@ -26,6 +26,21 @@ void sak_gemm_parallel(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, sa
 void sak_gemm_bias(int64_t m, int64_t n, int64_t k, sak_mat a, sak_mat b, const sak_real *bias,
                    sak_real *c, int64_t ldc);
 
+/* B (k, n) for several products on the calling thread, laid out for them once; b and the room stay the
+ * caller's until the last of them. */
+typedef struct sak_packed {
+    int64_t n, k;
+    sak_mat b;
+    const sak_real *panels; /* NULL: BLIS packs for itself */
+} sak_packed;
+
+/* Elements of room that packing needs, whatever the rounding (below); 0 with BLIS. */
+int64_t sak_gemm_pack_count(int64_t n, int64_t k);
+sak_packed sak_gemm_pack(int64_t n, int64_t k, sak_mat b, sak_real *room);
+/* As sak_gemm, with its bits. */
+void sak_gemm_packed(int64_t m, sak_mat a, const sak_packed *b, sak_real *c, int64_t ldc,
+                     sak_real alpha, sak_real beta);
+
 /* Chooses what runs by what the CPU can do, before the first product: our tiles, and BLIS's kernel
  * set (never against the user's own BLIS_ARCH_TYPE).  SAK_GEMM=blis in the environment takes BLIS
  * for everything.  Idempotent. */

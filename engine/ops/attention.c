@@ -18,8 +18,11 @@ typedef struct attention {
     const sak_simd *simd;
     int64_t B, L, C, heads, d, h, w; /* h = 0: no relative positions */
     int64_t rows;                    /* of a block */
-    int64_t ld;                      /* L rounded up: no vector tails in softmax and exp */
+    int64_t wide;                    /* L rounded up: no vector tails in softmax and exp */
+    int64_t ld;                      /* of a block: an odd number of vectors, so that a column of it
+                                      * does not fall into one set of the cache */
     int64_t rel;                     /* 2h - 1 + 2w - 1 */
+    int64_t packed;                  /* room for one of a head's k, v or their transposes */
     sak_real scale;
 } attention;
 
@@ -34,11 +37,14 @@ static attention sizes(const sak_opshape *s)
         a.w = (int64_t)SAK_ATTR(s, 2);
         a.rel = 2 * a.h - 1 + 2 * a.w - 1;
     }
-    a.ld = (a.L + LANES - 1) / LANES * LANES;
-    int64_t most = BLOCK_ELEMENTS / a.ld;
+    a.wide = (a.L + LANES - 1) / LANES * LANES;
+    a.ld = a.wide + (a.wide / LANES % 2 == 0) * LANES;
+    int64_t most = BLOCK_ELEMENTS / a.wide;
     most = most < BLOCK_ROWS ? BLOCK_ROWS : most;
     const int64_t blocks = (a.L + most - 1) / most;
     a.rows = (a.L + blocks - 1) / blocks;
+    const int64_t wide = sak_gemm_pack_count(a.L, a.d), narrow = sak_gemm_pack_count(a.d, a.L);
+    a.packed = ((wide > narrow ? wide : narrow) + LANES - 1) / LANES * LANES;
     return a;
 }
 
@@ -78,8 +84,9 @@ static int64_t attention_save(const sak_opshape *s)
 static sak_scratch attention_scratch(const sak_opshape *s)
 {
     const attention a = sizes(s);
-    /* scores and position products, their gradients, one line; each head's gradient of the tables */
-    return (sak_scratch){.each = 2 * a.rows * (a.ld + a.rel) + a.w,
+    /* k^T, v^T and k; scores and position products, their gradients, one line; each head's gradient of
+     * the tables */
+    return (sak_scratch){.each = 3 * a.packed + 2 * a.rows * (a.ld + a.rel) + a.w,
                          .shared = a.B * a.heads * a.rel * a.d};
 }
 
@@ -90,7 +97,9 @@ static double attention_flops(const sak_opshape *s)
     return 2.0 * rows * (double)a.d * (2.0 * (double)a.L + (double)a.rel);
 }
 
-/* q, k or v (part 0, 1, 2) of one head: a (L, d) view with row stride 3 C. */
+enum { Q, K, V };
+
+/* q, k or v of one head: a (L, d) view with row stride 3 C. */
 static int64_t part_at(const attention *a, int64_t b, int64_t head, int part)
 {
     return b * a->L * 3 * a->C + part * a->C + head * a->d;
@@ -123,6 +132,7 @@ static void add_positions(const attention *a, int64_t r0, int64_t n, sak_mat q, 
 
 /* The worker's scratch. */
 typedef struct room {
+    sak_real *packed[3];
     sak_real *s, *ds; /* (rows, ld) */
     sak_real *t, *dt; /* (rows, rel) */
     sak_real *line;   /* (w) */
@@ -130,44 +140,61 @@ typedef struct room {
 
 static room room_of(const attention *a, int worker)
 {
-    sak_real *p = sak_each(a->c, worker);
+    sak_real *q = sak_each(a->c, worker), *p = q + 3 * a->packed;
     const int64_t block = a->rows * a->ld, rel = a->rows * a->rel;
-    return (room){p, p + block, p + 2 * block, p + 2 * block + rel, p + 2 * block + 2 * rel};
+    return (room){{q, q + a->packed, q + 2 * a->packed}, p, p + block, p + 2 * block,
+                  p + 2 * block + rel, p + 2 * block + 2 * rel};
 }
 
 /* s (n, L) = scale q k^T + positions, for the block's rows from r0. */
-static void scores(const attention *a, int64_t r0, int64_t n, sak_mat q, sak_mat k_t, const room *m)
+static void scores(const attention *a, int64_t r0, int64_t n, sak_mat q, const sak_packed *k_t,
+                   const room *m)
 {
-    sak_gemm(n, a->L, a->d, q, k_t, m->s, a->ld, a->scale, 0);
+    sak_gemm_packed(n, q, k_t, m->s, a->ld, a->scale, 0);
     if (a->h)
         add_positions(a, r0, n, q, m->s, m->t, m->line);
     for (int64_t r = 0; r < n; r++)
-        for (int64_t j = a->L; j < a->ld; j++)
+        for (int64_t j = a->L; j < a->wide; j++)
             m->s[r * a->ld + j] = NEVER;
 }
 
-static void forward_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
+/* k or v of one head, or its transpose, for all its blocks. */
+static sak_packed packed_part(const attention *a, int64_t b, int64_t head, int part, bool transposed,
+                              sak_real *to)
+{
+    const sak_real *p = a->c->x[0] + part_at(a, b, head, part);
+    const int64_t ld = 3 * a->C;
+    return transposed ? sak_gemm_pack(a->L, a->d, (sak_mat){p, 1, ld}, to)
+                      : sak_gemm_pack(a->d, a->L, (sak_mat){p, ld, 1}, to);
+}
+
+static void forward_block(const attention *a, int64_t b, int64_t head, int64_t r0,
+                          const sak_packed *k_t, const sak_packed *v, const room *m)
+{
+    const int64_t n = a->L - r0 < a->rows ? a->L - r0 : a->rows, ld = 3 * a->C;
+    const sak_real *q = a->c->x[0] + part_at(a, b, head, Q) + r0 * ld;
+    scores(a, r0, n, (sak_mat){q, ld, 1}, k_t, m);
+    sak_real *lse = a->c->save ? a->c->save + (b * a->heads + head) * a->L + r0 : NULL;
+    for (int64_t r = 0; r < n; r++) {
+        const sak_real e = a->simd->softmax(a->wide, 1, m->s + r * a->ld, m->s + r * a->ld);
+        if (lse)
+            lse[r] = e;
+    }
+    sak_gemm_packed(n, (sak_mat){m->s, a->ld, 1}, v, a->c->y + (b * a->L + r0) * a->C + head * a->d,
+                    a->C, 1, 0);
+}
+
+static void forward_heads(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
 {
     (void)chunk;
     const attention *a = ctx;
-    const int64_t blocks = sak_chunks(a->L, a->rows), ld = 3 * a->C;
     const room m = room_of(a, worker);
     for (int64_t i = begin; i < end; i++) {
-        const int64_t b = i / blocks / a->heads, head = i / blocks % a->heads;
-        const int64_t r0 = i % blocks * a->rows;
-        const int64_t n = a->L - r0 < a->rows ? a->L - r0 : a->rows;
-        const sak_real *q = a->c->x[0] + part_at(a, b, head, 0) + r0 * ld;
-        const sak_real *k = a->c->x[0] + part_at(a, b, head, 1);
-        const sak_real *v = a->c->x[0] + part_at(a, b, head, 2);
-        scores(a, r0, n, (sak_mat){q, ld, 1}, (sak_mat){k, 1, ld}, &m);
-        sak_real *lse = a->c->save ? a->c->save + (b * a->heads + head) * a->L + r0 : NULL;
-        for (int64_t r = 0; r < n; r++) {
-            const sak_real e = a->simd->softmax(a->ld, 1, m.s + r * a->ld, m.s + r * a->ld);
-            if (lse)
-                lse[r] = e;
-        }
-        sak_gemm(n, a->d, a->L, (sak_mat){m.s, a->ld, 1}, (sak_mat){v, ld, 1},
-                 a->c->y + (b * a->L + r0) * a->C + head * a->d, a->C, 1, 0);
+        const int64_t b = i / a->heads, head = i % a->heads;
+        const sak_packed k_t = packed_part(a, b, head, K, true, m.packed[0]);
+        const sak_packed v = packed_part(a, b, head, V, false, m.packed[1]);
+        for (int64_t r0 = 0; r0 < a->L; r0 += a->rows)
+            forward_block(a, b, head, r0, &k_t, &v, &m);
     }
 }
 
@@ -176,7 +203,7 @@ static void attention_forward(const sak_opcall *c)
     attention a = sizes(c->s);
     a.c = c;
     a.simd = sak_simd_table();
-    sak_parallel_for(a.B * a.heads * sak_chunks(a.L, a.rows), 1, forward_blocks, &a);
+    sak_parallel_for(a.B * a.heads, 1, forward_heads, &a);
 }
 
 /* Position terms of one block: dt sums ds over x' and over y'; then dq += dt rel and
@@ -215,28 +242,33 @@ static void score_gradients(const attention *a, int64_t n, const sak_real *y, co
 {
     for (int64_t r = 0; r < n; r++) {
         const sak_real D = a->simd->dot(a->d, dy + r * a->C, y + r * a->C);
-        a->simd->attention_grad(a->ld, lse[r], D, m->s + r * a->ld, m->ds + r * a->ld);
+        a->simd->attention_grad(a->wide, lse[r], D, m->s + r * a->ld, m->ds + r * a->ld);
     }
 }
 
-static void backward_block(const attention *a, int64_t b, int64_t head, int64_t r0, int64_t n,
-                           const room *m)
+/* A head's operands of backward. */
+typedef struct operands {
+    sak_packed k_t, v_t, k;
+} operands;
+
+static void backward_block(const attention *a, int64_t b, int64_t head, int64_t r0,
+                           const operands *by, const room *m)
 {
     const sak_opcall *c = a->c;
+    const int64_t n = a->L - r0 < a->rows ? a->L - r0 : a->rows;
     const int64_t ld = 3 * a->C, at = b * a->heads + head;
-    const int64_t at_q = part_at(a, b, head, 0) + r0 * ld;
-    const int64_t at_k = part_at(a, b, head, 1), at_v = part_at(a, b, head, 2);
+    const int64_t at_q = part_at(a, b, head, Q) + r0 * ld;
+    const int64_t at_k = part_at(a, b, head, K), at_v = part_at(a, b, head, V);
     const int64_t at_y = (b * a->L + r0) * a->C + head * a->d;
     const sak_mat q = {c->x[0] + at_q, ld, 1}, dy = {c->dy + at_y, a->C, 1};
-    scores(a, r0, n, q, (sak_mat){c->x[0] + at_k, 1, ld}, m);
-    sak_gemm(n, a->L, a->d, dy, (sak_mat){c->x[0] + at_v, 1, ld}, m->ds, a->ld, 1, 0);
+    scores(a, r0, n, q, &by->k_t, m);
+    sak_gemm_packed(n, dy, &by->v_t, m->ds, a->ld, 1, 0);
     score_gradients(a, n, c->y + at_y, dy.p, c->save + at * a->L + r0, m);
     sak_real *dx = c->dx[0];
     if (dx) {
         const bool more = c->acc[0] || r0 > 0;
         const sak_mat ds = {m->ds, a->ld, 1}, ds_t = {m->ds, 1, a->ld}, p_t = {m->s, 1, a->ld};
-        sak_gemm(n, a->d, a->L, ds, (sak_mat){c->x[0] + at_k, ld, 1}, dx + at_q, ld, a->scale,
-                 c->acc[0]);
+        sak_gemm_packed(n, ds, &by->k, dx + at_q, ld, a->scale, c->acc[0]);
         sak_gemm(a->L, a->d, n, ds_t, q, dx + at_k, ld, a->scale, more);
         sak_gemm(a->L, a->d, n, p_t, dy, dx + at_v, ld, 1, more);
     }
@@ -249,10 +281,15 @@ static void backward_heads(void *ctx, int64_t begin, int64_t end, int64_t chunk,
     (void)chunk;
     const attention *a = ctx;
     const room m = room_of(a, worker);
-    for (int64_t i = begin; i < end; i++)
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t b = i / a->heads, head = i % a->heads;
+        operands by = {.k_t = packed_part(a, b, head, K, true, m.packed[0]),
+                       .v_t = packed_part(a, b, head, V, true, m.packed[1])};
+        if (a->c->dx[0])
+            by.k = packed_part(a, b, head, K, false, m.packed[2]);
         for (int64_t r0 = 0; r0 < a->L; r0 += a->rows)
-            backward_block(a, i / a->heads, i % a->heads, r0,
-                           a->L - r0 < a->rows ? a->L - r0 : a->rows, &m);
+            backward_block(a, b, head, r0, &by, &m);
+    }
 }
 
 /* Sums the heads' parts of one position table, in order. */
