@@ -88,11 +88,46 @@ static void a_residual_stream_has_one_gradient(void **state)
     close_drawn(&d);
 }
 
+/* Through tanh into the memory of its dy; through a product into that of its x, kept or computed again, but
+ * not where the x is read once more. */
+static void a_gradient_lies_where_its_call_reads_for_the_last_time(void **state)
+{
+    (void)state;
+    for (int twice = 0; twice < 2; twice++) {
+        drawn d;
+        open_drawn(&d);
+        const sak_init some = {SAK_INIT_NORMAL, 0.5};
+        const int w = param(&d, "w", SAK_SHAPE(C, C), some), v = param(&d, "v", SAK_SHAPE(C, C), some);
+        const int x = param(&d, "x", SAK_SHAPE(ROWS, C), some);
+        const int first = apply(&d, "linear", 2, (int[]){x, w});
+        const int kept = apply(&d, "linear", 2, (int[]){first, v});
+        const int again = apply(&d, "gelu", 1, &kept);
+        const int last = apply(&d, "linear", 2, (int[]){again, w});
+        int top = apply(&d, "tanh", 1, &last);
+        if (twice)
+            top = apply(&d, "mul", 2, (int[]){top, first});
+        d.loss = apply(&d, "sum_all", 1, &top);
+        plan_drawn(&d);
+        sak_node **n = d.g.node;
+        if (!twice)
+            assert_int_equal(n[last]->grad, n[top]->grad);
+        assert_int_equal(n[kept]->grad, n[again]->grad); /* gelu's dy and dx */
+        if (n[again]->recomputed)
+            assert_int_equal(n[again]->grad, n[again]->again);
+        else
+            assert_int_equal(n[again]->grad, n[again]->value);
+        assert_int_equal(n[first]->grad == n[first]->value, !twice);
+        check_gradients(&d, (uint64_t)twice);
+        close_drawn(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs_drawn_at_random_have_the_gradients_of_central_differences),
         cmocka_unit_test(a_residual_stream_has_one_gradient),
+        cmocka_unit_test(a_gradient_lies_where_its_call_reads_for_the_last_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

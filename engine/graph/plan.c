@@ -7,6 +7,7 @@
 #include "graph/mark.h"
 #include "graph/memory.h"
 #include "graph/place.h"
+#include "graph/reuse.h"
 #include "graph/rewrite.h"
 #include "graph/schedule.h"
 #include "graph/share.h"
@@ -52,6 +53,7 @@ static sak_status arrange(sak_graph *g, arrangement a, int64_t *peak, sak_error 
     SAK_TRY(sak_graph_repeat(g, err));
     SAK_TRY(sak_graph_share_gradients(g, err));
     SAK_TRY(sak_graph_list_buffers(g, err));
+    SAK_TRY(sak_graph_reuse_buffers(g, err));
     *peak = sak_graph_peak(g).count;
     return SAK_OK;
 }

@@ -45,14 +45,14 @@ static void linear_forward(const sak_opcall *c)
 static void linear_backward(const sak_opcall *c)
 {
     const int64_t rows = sak_shape_rows(&c->s->y), in = c->s->x[1].d[1], out = c->s->x[1].d[0];
-    if (c->dx[0])
-        sak_gemm_parallel(rows, in, out, (sak_mat){c->dy, out, 1}, (sak_mat){c->x[1], in, 1},
-                          c->dx[0], in, 1, c->acc[0]);
     if (c->dx[1])
         sak_gemm_parallel(out, in, rows, (sak_mat){c->dy, 1, out}, (sak_mat){c->x[0], in, 1},
                           c->dx[1], in, 1, c->acc[1]);
     if (c->s->n_in > 2 && c->dx[2])
         sak_column_sums(rows, out, c->dy, c->dx[2], c->acc[2], c->shared);
+    if (c->dx[0]) /* last: it may lie where x does */
+        sak_gemm_parallel(rows, in, out, (sak_mat){c->dy, out, 1}, (sak_mat){c->x[1], in, 1},
+                          c->dx[0], in, 1, c->acc[0]);
 }
 
 /* --- matmul ---------------------------------------------------------------------------------------*/
@@ -190,7 +190,7 @@ static const sak_attr_spec matmul_attrs[] = {
 const sak_op sak_ops_linear[] = {
     {.name = "linear", .inputs = "x weight bias?", .n_in = 2, .max_in = 3, .shape = linear_shape,
      .forward = linear_forward, .backward = linear_backward,
-     .keep = SAK_KEEP_X(0) | SAK_KEEP_X(1), .scratch = linear_scratch, .flops = linear_flops,
+     .keep = SAK_KEEP_X(0) | SAK_KEEP_X(1), .over_x = SAK_KEEP_X(0), .scratch = linear_scratch, .flops = linear_flops,
      .cases = (const char *const[]){"x=2x3x4 weight=5x4 bias=5", "x=7x3 weight=2x3",
                                     "x=5 weight=3x5 bias=3", "x=1x1 weight=1x1 bias=1",
                                     "x=67x33 weight=17x33 bias=17", NULL},

@@ -585,6 +585,7 @@ const sak_op sak_ops_norm[] = {
      .forward = batch_norm_forward,
      .backward = batch_norm_backward,
      .keep = SAK_KEEP_X(0) | SAK_KEEP_X(1),
+     .over_dy = SAK_KEEP_X(0),
      .no_grad = 1u << 3 | 1u << 4,
      .mutates = 1u << 3 | 1u << 4,
      .save = batch_norm_save,

@@ -68,7 +68,8 @@ typedef struct sak_scratch {
  * parameters of a frozen model, which may lie in a mapped file: those are aligned to their type.
  * forward:  reads x[i], writes all of y (and save).
  * backward: reads dy, and of x, y only what `keep` names (others are NULL); for each i with
- *           dx[i] != NULL writes all of dx[i], or adds to it where acc[i].  A dx may alias nothing. */
+ *           dx[i] != NULL writes all of dx[i], or adds to it where acc[i].  A dx aliases nothing but
+ *           what over_dy and over_x of its row allow, and then acc[i] is false. */
 typedef struct sak_opcall {
     const sak_opshape *s;
     const sak_real *x[SAK_MAX_IN];
@@ -118,6 +119,9 @@ typedef struct sak_op {
     unsigned mutates; /* bit i: forward in training writes input i (BatchNorm statistics) */
     unsigned passes;  /* bit i: where x[i] has y's shape, its gradient is y's; backward gets no dx[i]
                        * when the two share memory */
+    unsigned over_dy; /* bit i: where x[i] has y's shape, dx[i] may lie where dy does: an element of dy
+                       * is read for the last time before that of dx[i] is written */
+    unsigned over_x;  /* bit i: dx[i] may lie where x[i] does, likewise */
     bool cheap;       /* a few operations an element: backward may have y again from the x it keeps */
     bool view;        /* y has x[0]'s elements in x[0]'s order: no forward, memory is shared */
     int64_t (*save)(const sak_opshape *s);       /* elements kept from forward to backward */

@@ -119,35 +119,40 @@ static void put_scale_gradient(const products *p)
         sak_put(c->dx[SCALE], o, p->dot[o], c->acc[SCALE]);
 }
 
+static void put_parameter_gradients(const sak_opcall *c, const sizes *z)
+{
+    sak_real *w = c->shared, *g = w + z->out * z->in, *dot = g + z->out;
+    if (c->dx[WEIGHT] || c->dx[SCALE])
+        sak_gemm_parallel(z->out, z->in, z->rows, (sak_mat){c->dy, 1, z->out},
+                          (sak_mat){c->x[X], z->in, 1}, w, z->in, 1, 0);
+    if (z->bias)
+        sak_column_sums(z->rows, z->out, c->dy, g, false, dot + z->out);
+    if (c->dx[SCALE])
+        put_scale_gradient(&(products){c, z, w, g, dot});
+    if (c->dx[WEIGHT])
+        run((scaling){c, z, z->in, w, c->dx[WEIGHT], c->acc[WEIGHT]});
+    if (z->bias && c->dx[BIAS])
+        run((scaling){c, z, 1, g, c->dx[BIAS], c->acc[BIAS]});
+}
+
 static void scaled_backward(const sak_opcall *c)
 {
     const sizes z = sizes_of(c->s);
-    sak_real *w = c->shared, *g = w + z.out * z.in, *dot = g + z.out;
-    if (c->dx[X]) {
-        run((scaling){c, &z, z.in, c->x[WEIGHT], w, false});
-        sak_gemm_parallel(z.rows, z.in, z.out, (sak_mat){c->dy, z.out, 1}, (sak_mat){w, z.in, 1},
-                          c->dx[X], z.in, 1, c->acc[X]);
-    }
-    if (!c->dx[WEIGHT] && !c->dx[SCALE] && !(z.bias && c->dx[BIAS]))
+    if (c->dx[WEIGHT] || c->dx[SCALE] || (z.bias && c->dx[BIAS]))
+        put_parameter_gradients(c, &z);
+    if (!c->dx[X])
         return;
-    if (c->dx[WEIGHT] || c->dx[SCALE])
-        sak_gemm_parallel(z.out, z.in, z.rows, (sak_mat){c->dy, 1, z.out},
-                          (sak_mat){c->x[X], z.in, 1}, w, z.in, 1, 0);
-    if (z.bias)
-        sak_column_sums(z.rows, z.out, c->dy, g, false, dot + z.out);
-    if (c->dx[SCALE])
-        put_scale_gradient(&(products){c, &z, w, g, dot});
-    if (c->dx[WEIGHT])
-        run((scaling){c, &z, z.in, w, c->dx[WEIGHT], c->acc[WEIGHT]});
-    if (z.bias && c->dx[BIAS])
-        run((scaling){c, &z, 1, g, c->dx[BIAS], c->acc[BIAS]});
+    /* last: it may lie where x does */
+    run((scaling){c, &z, z.in, c->x[WEIGHT], c->shared, false});
+    sak_gemm_parallel(z.rows, z.in, z.out, (sak_mat){c->dy, z.out, 1}, (sak_mat){c->shared, z.in, 1},
+                      c->dx[X], z.in, 1, c->acc[X]);
 }
 
 const sak_op sak_ops_scaled_linear[] = {
     {.name = "scaled_linear", .inputs = "x weight scale bias?", .n_in = 3, .max_in = 4,
      .shape = scaled_shape, .forward = scaled_forward, .backward = scaled_backward,
      .keep = SAK_KEEP_X(X) | SAK_KEEP_X(WEIGHT) | SAK_KEEP_X(SCALE) | SAK_KEEP_X(BIAS),
-     .scratch = scaled_scratch, .flops = scaled_flops,
+     .over_x = SAK_KEEP_X(X), .scratch = scaled_scratch, .flops = scaled_flops,
      .cases = (const char *const[]){"x=2x3x4 weight=5x4 scale=1 bias=5", "x=7x3 weight=2x3 scale=1",
                                     "x=2x3x4 weight=5x4 scale=5 bias=5", "x=5 weight=3x5 scale=3",
                                     "x=67x33 weight=17x33 scale=1 bias=17",
