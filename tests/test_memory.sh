@@ -41,7 +41,7 @@ for words in 'MiB peak: ' 'in use at once' 'moments' 'fullest at'; do
 done
 ! grep -q warning "$tmp/text" || fail "a tiny run does not fit? $(cat "$tmp/text")"
 # planning allocates nothing, so a size that fits nowhere can be checked
-check --set 'stages[1].batch=4000000' > "$tmp/text"
+check --set 'stages[1].batch=4000000' --set data.train=4000000 > "$tmp/text"
 grep -q 'is more than the .* MiB of this machine' "$tmp/text" || fail "no warning: $(cat "$tmp/text")"
 grep -q 'with engine = { checkpoint = "blocks" }' "$tmp/text" || fail "no advice: $(cat "$tmp/text")"
 echo "memory: $(wc -l < "$tmp/slab/metrics") values, the same with buffers apart and with blocks computed again"
