@@ -76,15 +76,17 @@ static int touch(lua_State *L)
     return 1;
 }
 
-/* core.file_info(path) -> {bytes =, used =} (seconds since 1970), or nil */
+/* core.file_info(path) -> {bytes =, used = (seconds since 1970), inode =}, or nil */
 static int file_info(lua_State *L)
 {
     struct stat st;
     if (stat(luaL_checkstring(L, 1), &st) != 0)
         return 0;
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     lua_pushinteger(L, (lua_Integer)st.st_size);
     lua_setfield(L, -2, "bytes");
+    lua_pushinteger(L, (lua_Integer)st.st_ino);
+    lua_setfield(L, -2, "inode");
     lua_pushinteger(L, (lua_Integer)st.st_mtim.tv_sec);
     lua_setfield(L, -2, "used");
     return 1;

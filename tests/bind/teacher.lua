@@ -136,3 +136,18 @@ assert(depends { name = "u", weight = 2, weights = "copy.pth" } == depends())
 for k, v in pairs { key = "ema", names = "timm", width = 32, std = { 1, 1, 1 } } do
   assert(depends { [k] = v } ~= depends(), k .. " makes no other features")
 end
+
+-- a file that another took the place of, once its hash stood for the teacher, is not loaded
+write { registers = 3 }
+local old = teacher.open(spec(), path)
+local known = old.identity
+write { registers = 3, heads = 4 }
+local function load_it()
+  local graph = core.graph {}
+  teacher.features(graph, graph:input("image", { 1, 16, 24, 3 }), old, function() end, {})
+end
+refuses("teacher 't': " .. path .. " was replaced while it was in use (SHA-256 " .. known:sub(1, 12), load_it)
+write { registers = 3 }
+assert(host.sha256_file(path) == known)
+load_it() -- the same bytes under another time
+os.remove(path)

@@ -19,6 +19,7 @@ local teacher = {}
 ---@field params userdata
 ---@field source string  file of its weights, or "random"
 ---@field identity string  what its features depend on: hash of the file
+---@field stamp? string  its files as they were when they were hashed
 ---@field taken_as? string  the encoder that its file was found to hold, where no architecture was named
 ---@field key? string  entry of a nested checkpoint
 ---@field image? integer[]  {H, W} of what it is built for
@@ -99,12 +100,37 @@ end
 --- Random teachers of one shape differ: their seed is their name.
 local function seed_of(name) return tonumber(host.sha256(name):sub(1, 12), 16) end
 
+--- What shows that a file of weights may be another one by now.
+local function stamp(file)
+  local list = file:files()
+  for i, name in ipairs(list) do
+    local info = core.file_info(name) or {}
+    list[i] = ("%s %s %s %s"):format(name, info.bytes, info.used, info.inode)
+  end
+  return table.concat(list, "\n")
+end
+
 --- Computed when it is first asked for: hashing a gigabyte takes longer than mapping it.
 local lazy = {}
 function lazy.__index(t, key)
   if key ~= "identity" then return nil end
+  if t.source ~= "random" then
+    local file <close> = core.weights(t.source, { key = t.key })
+    t.stamp = stamp(file)
+  end
   t.identity = t.source == "random" and "random" or weights.identity(t.source, t.key)
   return t.identity
+end
+
+--- A file may be replaced at any time, but what is computed from the new one must not pass for what
+--- the old one gives: in the cache, in the run's record.
+local function check_unchanged(t, file)
+  if not t.stamp or stamp(file) == t.stamp then return end
+  local now = weights.identity(t.source, t.key)
+  if now ~= t.identity then
+    error(("teacher '%s': %s was replaced while it was in use (SHA-256 %s, now %s); put the old file back, or begin another run")
+      :format(t.name, t.source, t.identity:sub(1, 12), now:sub(1, 12)), 0)
+  end
 end
 
 --- The encoder as a file that sak wrote describes it. What a script says must agree; a value that
@@ -176,6 +202,7 @@ local function load(t, only_check)
   for _, p in ipairs(t.params:list()) do t.params:trainable(p.name, false) end
   if t.source == "random" then return end
   local file <close> = core.weights(t.source, { key = t.key })
+  check_unchanged(t, file)
   local o = { where = t.source, image = t.image, names = t.names, pos_mode = encoder.resample(t.spec),
     source_grid = t.spec.grid }
   local fit, description = weights.fit_encoder(t.params, file, t.spec, o)
