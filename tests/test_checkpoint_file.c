@@ -148,10 +148,14 @@ static void other_versions_and_other_files_are_refused_by_name(void **state)
     (void)state;
     sak_weights w;
     const char *text;
-    const char *old[] = {"checkpoint_version", "7", "checksum", "0", "state", "", NULL};
-    assert_int_equal(sak_safetensors_write(path, tensors, 2, old, false, &err), SAK_OK);
+    const char *meta[] = {"checkpoint_version", "0", "checksum", "0", "state", "", NULL};
+    assert_int_equal(sak_safetensors_write(path, tensors, 2, meta, false, &err), SAK_OK);
     assert_int_equal(sak_checkpoint_open(&w, path, &text, &err), SAK_EFORMAT);
-    assert_non_null(strstr(err.msg, "version 7; this sak reads version 1"));
+    assert_non_null(strstr(err.msg, "version 0; this sak reads version 1"));
+    meta[1] = "7"; /* nothing is wrong with that file */
+    assert_int_equal(sak_safetensors_write(path, tensors, 2, meta, false, &err), SAK_OK);
+    assert_int_equal(sak_checkpoint_open(&w, path, &text, &err), SAK_EINVAL);
+    assert_non_null(strstr(err.msg, "version 7; this sak reads version 1: go on with the newer sak"));
     assert_int_equal(sak_safetensors_write(path, tensors, 2, NULL, false, &err), SAK_OK);
     assert_int_equal(sak_checkpoint_open(&w, path, &text, &err), SAK_EFORMAT);
     assert_non_null(strstr(err.msg, "not a checkpoint"));

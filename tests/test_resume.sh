@@ -83,6 +83,12 @@ wait_for s02-00000006
 status=0; "$sak" resume 1 > "$dir/out" 2>&1 || status=$?
 [ $status = 2 ] && grep -q "still running" "$dir/out" || fail "resumed a run that is running: $(cat "$dir/out")"
 kill -9 $pid; wait $pid 2> /dev/null || true
+# One of a newer sak is sound: it is not put aside for an earlier one.
+latest=$(printf '%s\n' "$dir"/runs/*/checkpoints/s*.safetensors | sort | tail -1)
+sed -i 's/"checkpoint_version":"1"/"checkpoint_version":"2"/' "$latest"
+status=0; "$sak" resume 1 > "$dir/out" 2>&1 || status=$?
+[ $status = 1 ] && grep -q 'go on with the newer sak' "$dir/out" && [ -e "$latest" ] || fail "a newer checkpoint: $status $(cat "$dir/out")"
+sed -i 's/"checkpoint_version":"2"/"checkpoint_version":"1"/' "$latest"
 k=0
 for file in $(printf '%s\n' "$dir"/runs/*/checkpoints/s*.safetensors | sort -r | head -4); do
     case $k in

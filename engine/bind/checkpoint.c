@@ -140,7 +140,8 @@ static int w_close(lua_State *L)
     return 0;
 }
 
-/* core.checkpoint(path) -> file, state; or nil and why it is refused.  The file is a core.weights. */
+/* core.checkpoint(path) -> file, state; or nil, why it is refused, and whether it may be sound all the
+ * same (no memory, no permission, a newer sak's).  The file is a core.weights. */
 static int open_file(lua_State *L)
 {
     sak_weights w;
@@ -149,7 +150,8 @@ static int open_file(lua_State *L)
     if (sak_checkpoint_open(&w, luaL_checkstring(L, 1), &state, &err) != SAK_OK) {
         lua_pushnil(L);
         lua_pushstring(L, err.msg);
-        return 2;
+        lua_pushboolean(L, err.code != SAK_EFORMAT && err.code != SAK_ESHAPE);
+        return 3;
     }
     sak_push_weights(L, &w);
     lua_pushstring(L, state);

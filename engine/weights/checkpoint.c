@@ -227,6 +227,11 @@ static sak_status check(const sak_weights *w, const char **state, sak_error *err
     *state = sak_weights_meta(w, "state");
     if (!version || !crc || !*state)
         return SAK_FAIL(err, SAK_EFORMAT, "%s: not a checkpoint of a run", w->path);
+    if (strtol(version, NULL, 10) > SAK_CHECKPOINT_VERSION)
+        return SAK_FAIL(err, SAK_EINVAL,
+                        "%s: a checkpoint of format version %s; this sak reads version %d: go on with the"
+                        " newer sak that wrote it",
+                        w->path, version, SAK_CHECKPOINT_VERSION);
     if (strtol(version, NULL, 10) != SAK_CHECKPOINT_VERSION)
         return SAK_FAIL(err, SAK_EFORMAT,
                         "%s: a checkpoint of format version %s; this sak reads version %d", w->path,

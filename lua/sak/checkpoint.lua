@@ -6,6 +6,7 @@
 --- names, so that any of them is a weight file too.
 
 local core = require "sak.core"
+local failure = require "sak.failure"
 local host = require "sak.host"
 
 local checkpoint = {}
@@ -31,10 +32,10 @@ local function entries(folder)
 end
 
 --- An intact checkpoint of this configuration, or nil and why it is not one.
----@return userdata? file, table|string state
+---@return userdata? file, table|string state, boolean? sound  it may be one, but not here or now
 local function open(path, config_sha256)
-  local file, state = core.checkpoint(path)
-  if not file then return nil, state end
+  local file, state, sound = core.checkpoint(path)
+  if not file then return nil, state, sound end
   state = host.decode(state)
   if state.config_sha256 == config_sha256 then return file, state end
   file:close()
@@ -48,13 +49,15 @@ local function reject(path)
 end
 
 --- The latest usable checkpoint of a run's folder; what was refused on the way there is put aside.
+--- Raises where that would lose work: the latest one is sound but cannot be read here or now.
 ---@return {file: userdata, state: table, path: string}? found
 ---@return string[] refused
 function checkpoint.latest(folder, config_sha256)
   local refused, list = {}, entries(folder)
   for i = #list, 1, -1 do
-    local file, state = open(list[i].path, config_sha256)
+    local file, state, sound = open(list[i].path, config_sha256)
     if file then return { file = file, state = state, path = list[i].path }, refused end
+    if sound then error(failure.new(1, state)) end
     refused[#refused + 1] = state
     reject(list[i].path)
   end
