@@ -44,6 +44,35 @@ sweep both --set cache=true --jobs 2 --seeds 1
 points both_plain > "$tmp/want_cached"
 points both | cmp -s - "$tmp/want_cached" || fail "with features cached: shared and trained differ"
 
+# two that begin together train it once, and neither differs from one that trained alone
+sweep together --jobs 2 --seeds 1
+points together | cmp -s - <(grep '^[1-4],' "$tmp/want") || fail "begun together they differ"
+[ "$(query together "select count(*) from tag where name = 'shared:distill'")" = 2 ] || fail "begun together they both train"
+query together "select text from event" | grep -q 'is training the same stage; waiting for it' || fail "nobody waited"
+[ -z "$(find "$tmp/together/cache/stages" -name '*.lock')" ] || fail "a lock is left"
+
+# who waits goes on when the other is killed, and ends when it is told to
+long() { "$sak" run tests/scripts/tiny.lua --set share_stages=true --set stages[1].iterations=1000000 --db "$tmp/long/sak.db" > /dev/null 2> "$tmp/$1" & }
+wait_for() { # words, file
+    for ((i = 0; i < 200; i++)); do ! grep -q "$1" "$2" || return 0; sleep 0.05; done
+    fail "no '$1' in $(cat "$2")"
+}
+mkdir "$tmp/long"
+long first; first=$!
+wait_for '/1000000' "$tmp/first"
+long second; second=$!
+long third; third=$!
+wait_for 'waiting for it' "$tmp/second"
+wait_for 'waiting for it' "$tmp/third"
+kill -INT $third
+status=0; wait $third || status=$?
+[ $status = 130 ] || fail "interrupted while it waits: $status"
+kill -9 $first
+wait_for '/1000000' "$tmp/second"
+kill -INT $second
+status=0; wait $second || status=$?
+[ $status = 130 ] || fail "interrupted after it waited: $status"
+
 # damaged weights, or a damaged note about them: trained again, and right
 damage() { printf 1 | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") / 2)) conv=notrunc status=none; }
 mkdir "$tmp/damaged"

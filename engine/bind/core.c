@@ -157,6 +157,7 @@ int luaopen_sak_core(lua_State *L)
     sak_open_weights(L);
     sak_open_checkpoint(L);
     sak_open_files(L);
+    sak_open_lock(L);
     sak_open_train(L);
 #ifndef SAK_DOUBLE /* the loader fills batches in float */
     sak_open_data(L);

@@ -75,6 +75,7 @@ void sak_open_params(lua_State *L);
 void sak_open_weights(lua_State *L);
 void sak_open_checkpoint(lua_State *L);
 void sak_open_files(lua_State *L);
+void sak_open_lock(lua_State *L);
 void sak_open_train(lua_State *L);
 void sak_open_data(lua_State *L);
 void sak_open_features(lua_State *L);

@@ -2,7 +2,8 @@
 --- by whichever run, goes on from there, bit for bit as if it had trained it.
 ---
 --- In cache/stages beside the database: <key>.safetensors and, written after it, <key>.json with its
---- hash, what was logged at every step, and whose it was.
+--- hash, what was logged at every step, and whose it was; <key>.lock while a run is training it, for which
+--- others wait.
 
 local core = require "sak.core"
 local features = require "sak.features"
@@ -49,7 +50,8 @@ function shared_stage.open(ctx, stage, made, data)
   local key = host.sha256(host.encode(parts))
   local folder = ctx.results .. "/cache/stages"
   return setmetatable({ ctx = ctx, stage = stage, made = made, parts = parts, key = key, folder = folder,
-    path = ("%s/%s.safetensors"):format(folder, key), note = ("%s/%s.json"):format(folder, key), values = {} }, Shared)
+    path = ("%s/%s.safetensors"):format(folder, key), note = ("%s/%s.json"):format(folder, key),
+    lock_path = ("%s/%s.lock"):format(folder, key), values = {} }, Shared)
 end
 
 --- What is noted of a finished stage; nil if nothing, or nothing whole, is there.
@@ -76,6 +78,43 @@ function Shared:take()
   self.found = found
   return true
 end
+
+--- Takes the stage over, waiting for a run that is training it now; else this run trains it, and others
+--- wait until it has, has failed, or is gone.  Trials that a stopper watches do not wait: one that is asked
+--- in its stage 1 waits itself, perhaps for the one that would wait for it.
+---@return "taken" | "train" | "stopped"
+function Shared:claim()
+  local ctx, told = self.ctx, false
+  if self:take() then return "taken" end
+  if ctx.at_step or not pcall(core.mkdir, self.folder) then return "train" end
+  while not core.interrupted() do
+    local lock, holder = core.lock(self.lock_path, ctx.uid)
+    if lock and self:take() then -- finished just before
+      lock:close()
+      return "taken"
+    elseif lock then
+      self.lock = lock
+      return "train"
+    elseif not told then
+      told = true
+      local text = ("%s: run %s is training the same stage; waiting for it"):format(self.stage.name,
+        holder ~= "" and holder or "of another process")
+      ctx.run:event("info", "shared_stage", ctx.step, text)
+      ctx.note(text)
+    end
+    ctx.run:tick()
+    core.sleep(0.1)
+  end
+  return "stopped"
+end
+
+--- Lets those go on that wait for this run.
+function Shared:release()
+  if self.lock then self.lock:close() end
+  self.lock = nil
+end
+
+Shared.__close = Shared.release
 
 --- Logs what the stage logged, step by step.
 ---@return boolean go_on
@@ -127,6 +166,11 @@ end
 --- Keeps what this run has trained from the stage's first step on. Whatever fails costs a later saving.
 ---@param loop Loop
 function Shared:keep(loop)
+  self:write(loop)
+  self:release()
+end
+
+function Shared:write(loop)
   local series = loop.at.rewinds == 0 and loop.at.bad + loop.loader:stats().bad == 0 and self:series(loop.iterations)
   if not series then return end
   local ctx = self.ctx
@@ -162,8 +206,12 @@ function shared_stage.list(folder)
   return list
 end
 
---- Removes those that were used longest ago until at most `max` bytes are left.
+--- Removes those that were used longest ago until at most `max` bytes are left, and what killed runs locked.
 function shared_stage.trim(folder, max)
+  for _, name in ipairs(core.files(folder)) do
+    local lock = name:find "%.lock$" and core.lock(("%s/%s"):format(folder, name), "")
+    if lock then lock:close() end
+  end
   local list, bytes = shared_stage.list(folder), 0
   for _, e in ipairs(list) do bytes = bytes + e.bytes end
   for _, e in ipairs(list) do

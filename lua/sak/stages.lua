@@ -315,8 +315,10 @@ function stages.run(ctx, stage)
   end
   local cached <close> = made.cached
   local data, spec = dataset.of_stage(ctx, stage)
-  local shared = shared_stage.open(ctx, stage, made, data.train)
-  if shared and shared:take() then
+  local shared <close> = shared_stage.open(ctx, stage, made, data.train)
+  local claim = shared and shared:claim()
+  if claim == "stopped" then return false end
+  if claim == "taken" then
     local go_on = shared:tell()
     made.graph:close()
     check_files(ctx, made.params)
