@@ -20,6 +20,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -217,9 +218,12 @@ static void note_site(void)
     inside = 0;
 }
 
+/* Not where a place for it would have to be allocated first. */
+static _Thread_local int spared __attribute__((tls_model("initial-exec")));
+
 static int no_memory(void)
 {
-    if (!kind || kind[0] != 'm' || kind[1] != 'a' || (below && !atomic_load(&armed)))
+    if (spared || !kind || kind[0] != 'm' || kind[1] != 'a' || (below && !atomic_load(&armed)))
         return 0;
     if (sites >= 0) {
         note_site();
@@ -229,6 +233,16 @@ static int no_memory(void)
         return 0;
     errno = ENOMEM;
     return 1;
+}
+
+/* With this a sanitizer's runtime looks at a thread that begins, and dies where it fails. */
+int pthread_getattr_np(pthread_t thread, pthread_attr_t *attr)
+{
+    REAL(int, "pthread_getattr_np", pthread_t, pthread_attr_t *);
+    spared++;
+    const int status = real(thread, attr);
+    spared--;
+    return status;
 }
 
 /* The allocator that comes next: libc's, or a sanitizer's.  What dlsym itself asks for meanwhile comes
