@@ -55,6 +55,15 @@ awk "BEGIN { exit !($large > 50 + $small) }" || fail "peak memory: width 512 $la
 for words in 'GFLOP/s' 'of the peak measured beside it' 'MB peak' 'attention backward' '  time  ' 'weights [0-9]' 'in use at once' 'fullest at'; do
     grep -q -- "$words" "$tmp/text" || fail "no '$words' in $(cat "$tmp/text")"
 done
+# every product, at what rate by which kernels; a share of the peak is the rate that was chosen over it
+"$sak" bench kernels --steps 1 --threads 2 --json > "$tmp/json"
+rows() { "$sak" sql --csv "select $1 from json_each('$(sed "s/'/''/g" "$tmp/json")', '\$.cases[0].rows') r" | tr -d '\r' | tail -n +2; }
+of() { echo "(r.value ->> '\$.\"$1\"')"; }
+[ "$(rows "count(*) || ',' || count(distinct $(of product))")" = '"13,13"' ] || fail "kernels: $(cat "$tmp/json")"
+[ "$(rows "min($(of own) > 0 and $(of blis) > 0 and $(of chosen) > 0 and $(of 'all threads') > 0 and $(of 'of peak') > 0)")" = 1 ] ||
+    fail "a product without a rate: $(cat "$tmp/json")"
+[ "$(rows "$(of 'm x n x k')" | tail -1)" = 1024x1024x1024 ] || fail "kernels: $(cat "$tmp/json")"
+
 "$sak" bench start > "$tmp/text"
 grep -q 'with engine and Lua' "$tmp/text" || fail "$(cat "$tmp/text")"
 

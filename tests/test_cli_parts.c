@@ -1,10 +1,12 @@
 /* The parts of the command line that a shell test cannot see: the progress line and suggestions. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,10 +156,11 @@ static void quantities_read_well(void **state)
     assert_string_equal(out, "1.5 GiB");
 }
 
-static void a_mapped_file_that_shrinks_ends_the_program_with_its_name(void **state)
+/* Reads a page of a mapped file that is no longer there, in a process of its own: how that ended and what
+ * it said.  ours: the mapping is one of sak's. */
+static int read_lost_page(bool ours, char path[static 32], char said[static 512])
 {
-    (void)state;
-    char path[] = "/tmp/sak-lost-XXXXXX";
+    strcpy(path, "/tmp/sak-lost-XXXXXX");
     const int fd = mkstemp(path);
     int ends[2];
     assert_true(fd >= 0 && ftruncate(fd, 1 << 16) == 0 && pipe(ends) == 0);
@@ -167,22 +170,43 @@ static void a_mapped_file_that_shrinks_ends_the_program_with_its_name(void **sta
         sak_error err;
         (void)dup2(ends[1], STDERR_FILENO);
         sak_lost_file_watch();
-        if (sak_mapping_open(&m, path, &err) != SAK_OK || ftruncate(fd, 0) != 0)
+        const void *data = mmap(NULL, 1 << 16, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (ours)
+            data = sak_mapping_open(&m, path, &err) == SAK_OK ? m->map.data : MAP_FAILED;
+        if (data == MAP_FAILED || ftruncate(fd, 0) != 0)
             _exit(99);
-        _exit(((const volatile char *)m->map.data)[5000]);
+        _exit(((const volatile char *)data)[5000]);
     }
     close(ends[1]);
-    char said[512] = "";
     size_t n = 0;
-    for (ssize_t got; (got = read(ends[0], said + n, sizeof said - 1 - n)) > 0;)
+    for (ssize_t got; (got = read(ends[0], said + n, 511 - n)) > 0;)
         n += (size_t)got;
+    said[n] = 0;
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     close(ends[0]);
     close(fd);
     (void)unlink(path);
+    return status;
+}
+
+static void a_mapped_file_that_shrinks_ends_the_program_with_its_name(void **state)
+{
+    (void)state;
+    char path[32], said[512];
+    const int status = read_lost_page(true, path, said);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || strncmp(said, "error: ", 7) != 0 ||
         !strstr(said, path) || !strstr(said, "became shorter"))
+        fail_msg("status %d, '%s'", status, said);
+}
+
+/* A mapping of some library: no word of a file that is not known, and the signal does what it does. */
+static void a_lost_page_that_is_not_of_ours_is_a_bus_error(void **state)
+{
+    (void)state;
+    char path[32], said[512];
+    const int status = read_lost_page(false, path, said);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGBUS || *said)
         fail_msg("status %d, '%s'", status, said);
 }
 
@@ -196,6 +220,7 @@ int main(void)
         cmocka_unit_test(progress_of_unknown_length_and_quiet_progress_work),
         cmocka_unit_test(quantities_read_well),
         cmocka_unit_test(a_mapped_file_that_shrinks_ends_the_program_with_its_name),
+        cmocka_unit_test(a_lost_page_that_is_not_of_ours_is_a_bus_error),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(text);

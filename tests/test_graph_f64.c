@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "graph/graph.h"
@@ -261,6 +262,57 @@ static void two_graphs_use_one_slab_in_turn(void **state)
     sak_params_close(&q);
 }
 
+/* Names, shapes and inputs as the graph was made; what nothing depends on, what has a gradient, what is
+ * kept for the caller; where a buffer lies and between which calls it is in use. */
+static void a_dump_has_a_line_a_node_with_shape_inputs_marks_and_lifetime(void **state)
+{
+    (void)state;
+    sak_graph g;
+    sak_params p;
+    sak_error err = {0};
+    int x = -1;
+    sak_graph_open(&g, true, 1);
+    sak_params_open(&p, 7);
+    assert_int_equal(sak_graph_input(&g, "pixels", &SAK_SHAPE(2, 3), &x, &err), SAK_OK);
+    const int w = param(&g, &p, "weight", SAK_SHAPE(4, 3));
+    const int y = OP(&g, "linear", x, w), unused = OP(&g, "exp", y), loss = OP(&g, "sum_all", y);
+    assert_int_equal(sak_graph_output(&g, "y", y, &err), SAK_OK);
+    assert_int_equal(sak_graph_plan(&g, loss, &err), SAK_OK);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    sak_graph_dump(&g, out);
+    fclose(out);
+    static const char *const start[] = {
+        "    0 input            (2, 3)                ", "    1 param            (4, 3)                ",
+        "    2 linear           (2, 4)                 0 1", "    3 exp              (2, 4)                 2",
+        "    4 sum_all          ",
+    };
+    static const char *const says[] = {"  pixels", "  weight", "  output", "  (pruned)", "  grad"};
+    char *line = text;
+    for (int i = 0; i < 5; i++) {
+        char *end = strchr(line, '\n');
+        assert_non_null(end);
+        *end = 0;
+        if (strncmp(line, start[i], strlen(start[i])) != 0 || !strstr(line, says[i]))
+            fail_msg("node %d: '%s'", i, line);
+        assert_int_equal(strstr(line, "(pruned)") != NULL, i == unused);
+        assert_int_equal(strstr(line, "  grad") != NULL, i == w || i == y || i == loss);
+        const sak_node *node = g.node[i];
+        char place[80] = "";
+        if (node->value >= 0)
+            snprintf(place, sizeof place, "  @%lld calls %d-%d", (long long)g.buffer[node->value].at,
+                     g.buffer[node->value].from, g.buffer[node->value].to);
+        assert_true(*place ? strstr(line, place) != NULL : strstr(line, "calls") == NULL);
+        line = end + 1;
+    }
+    assert_int_equal(*line, 0);
+    free(text);
+    sak_graph_close(&g);
+    sak_params_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +322,7 @@ int main(void)
         cmocka_unit_test(wrong_shapes_and_losses_are_refused_with_their_values),
         cmocka_unit_test(two_graphs_use_one_slab_in_turn),
         cmocka_unit_test(buffers_that_live_together_do_not_overlap),
+        cmocka_unit_test(a_dump_has_a_line_a_node_with_shape_inputs_marks_and_lifetime),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

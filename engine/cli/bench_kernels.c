@@ -35,7 +35,7 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 typedef struct request {
     const struct shape *s;
     const char *gemm; /* SAK_GEMM, NULL: as the engine chooses */
-    int threads;
+    int threads, steps; /* steps 0: for 0.12 s */
 } request;
 
 static int64_t max_of(int64_t a, int64_t b)
@@ -43,22 +43,23 @@ static int64_t max_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static double best_rate(const struct shape *s, bool parallel, const sak_real *a, const sak_real *b,
-                        sak_real *c)
+static double best_rate(const request *q, const sak_real *a, const sak_real *b, sak_real *c)
 {
+    const struct shape *s = q->s;
     const sak_mat ma = s->at ? (sak_mat){a, 1, s->m} : (sak_mat){a, s->k, 1};
     const sak_mat mb = s->bt ? (sak_mat){b, 1, s->k} : (sak_mat){b, s->n, 1};
     const double work = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     const int64_t repeat = max_of(1, (int64_t)(2e7 / work)); /* a few hundred us at a time */
     const double end = sak_bench_now() + 0.12;
     double best = 0;
+    int round = 0;
     do {
         const double start = sak_bench_now();
         for (int64_t i = 0; i < repeat; i++)
-            (parallel ? sak_gemm_parallel : sak_gemm)(s->m, s->n, s->k, ma, mb, c, s->n, 1, 0);
+            (q->threads != 1 ? sak_gemm_parallel : sak_gemm)(s->m, s->n, s->k, ma, mb, c, s->n, 1, 0);
         const double rate = work * (double)repeat / (sak_bench_now() - start) * 1e-9;
         best = rate > best ? rate : best;
-    } while (sak_bench_now() < end);
+    } while (q->steps ? ++round < q->steps : sak_bench_now() < end);
     return best;
 }
 
@@ -80,18 +81,17 @@ static int work(void *ctx)
     for (int64_t i = 0; i < na + nb; i++)
         a[i] = (sak_real)(i * 7919 % 1009 - 504) / 504;
     printf("{\"rate\": %.6g, \"peak\": %.6g}\n",
-           best_rate(s, q->threads != 1, a, a + na, a + na + nb),
-           sak_peak_flops(false, 0.03) * 1e-9);
+           best_rate(q, a, a + na, a + na + nb), sak_peak_flops(false, 0.03) * 1e-9);
     sak_free(memory);
     sak_pool_close();
     return SAK_EXIT_OK;
 }
 
 /* GFLOP/s, and the peak on the same threads; 0 when the child failed. */
-static double rate(const struct shape *s, const char *gemm, int threads, double *peak)
+static double rate(request *q, double *peak)
 {
     int status = 0;
-    json_t *row = sak_bench_child(work, &(request){s, gemm, threads}, &status);
+    json_t *row = sak_bench_child(work, q, &status);
     const double v = json_number_value(json_object_get(row, "rate"));
     *peak = json_number_value(json_object_get(row, "peak"));
     json_decref(row);
@@ -107,8 +107,11 @@ json_t *sak_bench_kernels(const sak_options *o)
         double one = 0, all = 0;
         snprintf(size, sizeof size, "%dx%dx%d%s%s", (int)s->m, (int)s->n, (int)s->k,
                  s->at ? " A'" : "", s->bt ? " B'" : "");
-        const double own = rate(s, "sak", 1, &one), blis = rate(s, "blis", 1, &one);
-        const double chosen = rate(s, NULL, 1, &one), split = rate(s, NULL, (int)o->threads, &all);
+        const int steps = (int)o->steps;
+        const double own = rate(&(request){s, "sak", 1, steps}, &one);
+        const double blis = rate(&(request){s, "blis", 1, steps}, &one);
+        const double chosen = rate(&(request){s, NULL, 1, steps}, &one);
+        const double split = rate(&(request){s, NULL, (int)o->threads, steps}, &all);
         json_array_append_new(
             rows, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "product", s->what,
                             "m x n x k", size, "own", own, "blis", blis, "chosen", chosen, "of peak",

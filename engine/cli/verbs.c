@@ -362,7 +362,7 @@ const sak_verb sak_verbs[] = {
      "  scaling            exponents of step time in batch, tokens, width, depth, teachers, tasks\n"
      "  overhead           what logging, progress and routing dumps add to a step\n"
      "  data               images per second of the loader, stage by stage\n"
-     "  kernels            matrix products by shape: our own tiles against BLIS\n"
+     "  kernels            matrix products by shape: our own tiles against BLIS (--steps: how often each)\n"
      "  start              how long the program takes to begin\n"
      "  tiny_stage1, tiny_stage2         both stages in milliseconds, for tests\n"
      "\n"
