@@ -114,7 +114,7 @@ static void tiles_follow_the_definition_at_every_level(void **state)
 static void a_product_larger_than_the_packing_buffer_has_the_bits_of_the_plain_one(void **state)
 {
     (void)state;
-    enum { M = 200, N = 1111, K = 2100 };
+    enum { M = 300, N = 1111, K = 2100 };
     const char *asked = getenv("SAK_GEMM");
     if (!sak_gemm_tiles_of(sak_cpu_isa()) || (asked && strcmp(asked, "blis") == 0))
         skip(); /* BLIS's bits depend on the part */
@@ -132,12 +132,12 @@ static void a_product_larger_than_the_packing_buffer_has_the_bits_of_the_plain_o
 }
 
 /* Small C, long k: threads sum over slices of k, and the slices' sums are added in their order.  Whole
- * and broken tiles, 2 to 6 slices, with nothing, C itself and a bias added. */
+ * and broken tiles, four slices and more, with nothing, C itself and a bias added. */
 static void a_product_split_along_k_has_the_bits_of_the_plain_one(void **state)
 {
     (void)state;
-    static const int64_t sizes[][3] = {{48, 192, 2080}, {192, 48, 2080}, {37, 203, 2101}, {190, 201, 400},
-                                       {1, 64, 300000}, {170, 240, 1153}};
+    static const int64_t sizes[][3] = {{48, 192, 2080}, {192, 48, 2080}, {37, 203, 2101}, {190, 201, 1200},
+                                       {1, 64, 300000}, {170, 240, 1160}, {384, 768, 1160}};
     const char *asked = getenv("SAK_GEMM");
     if (!sak_gemm_tiles_of(sak_cpu_isa()) || (asked && strcmp(asked, "blis") == 0))
         skip(); /* BLIS's bits depend on the part */

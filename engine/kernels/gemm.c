@@ -199,7 +199,8 @@ static void product_blocks(void *ctx, int64_t begin, int64_t end, int64_t chunk,
 #define LARGE_FLOPS 3e7                 /* from here on a second pass over the pool costs nothing */
 #define LEAST_ROWS 42                   /* of a task: three tiles */
 #define PACK_COUNT 32768                /* elements packed by one task */
-#define SMALL_COUNT 40960               /* elements of C: too few to be worth a B packed for all */
+#define SMALL_COUNT 294912              /* elements of C: too few to be worth a B packed for all */
+#define LEAST_SLICES 4                  /* of a long k: some for each thread */
 #define SUM_COUNT 4096                  /* elements of C by one task */
 
 static struct {
@@ -324,7 +325,7 @@ static bool sliced(const sak_product *p)
     const int64_t threads = sak_pool_threads();
     long_product l = {.p = p, .bf16 = rounds(), .parts = 1};
     const int64_t slices = own->slices(p->k, l.bf16);
-    if (threads == 1 || slices == 1 || p->m * p->n > SMALL_COUNT ||
+    if (threads == 1 || slices < LEAST_SLICES || p->m * p->n > SMALL_COUNT ||
         p->m * p->n * slices > BUFFER_COUNT || !take_buffer())
         return false;
     if (slices % threads != 0)
