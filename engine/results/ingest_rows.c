@@ -51,14 +51,18 @@ sak_status sak_rows_put_blob(sqlite3 *db, const char *text, size_t n, const char
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
     const bool smaller = compress2(z, &packed, (const Bytef *)text, (uLong)n, 6) == Z_OK && packed < n;
     sak_status status = sak_db_prepare(
-        db, "INSERT OR IGNORE INTO blob(sha256, kind, size, zbody) VALUES (?1, ?2, ?3, ?4)", &st, err);
+        db,
+        "INSERT INTO blob(sha256, kind, size, zbody) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT(sha256) DO NOTHING",
+        &st, err);
+    /* Bound where they lie: a copy that found no memory would be NULL, and OR IGNORE would pass over it. */
     if (status == SAK_OK) {
-        sak_db_bind_text(st, 1, sha);
-        sak_db_bind_text(st, 2, kind);
+        sqlite3_bind_text(st, 1, sha, -1, SQLITE_STATIC);
+        sqlite3_bind_text(st, 2, kind, -1, SQLITE_STATIC);
         sqlite3_bind_int64(st, 3, (sqlite3_int64)n);
         /* A zero-length blob needs a pointer to stay a blob. */
         sqlite3_bind_blob64(st, 4, smaller ? (const void *)z : n ? text : "",
-                            smaller ? packed : n, SQLITE_TRANSIENT);
+                            smaller ? packed : n, SQLITE_STATIC);
         status = run_once(db, st, "storing a text", err);
     }
     free(z);
