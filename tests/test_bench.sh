@@ -64,6 +64,9 @@ of() { echo "(r.value ->> '\$.\"$1\"')"; }
     fail "a product without a rate: $(cat "$tmp/json")"
 [ "$(rows "$(of 'm x n x k')" | tail -1)" = 1024x1024x1024 ] || fail "kernels: $(cat "$tmp/json")"
 
+"$sak" bench overhead --steps 1 --json > "$tmp/json" 2> /dev/null # the real step loop, with a loader that has nothing to do
+[ "$(rows "count(*) || ',' || min($(of step_ms) > 0 and $(of metrics) > 5 and $(of routing_dump_us) > 0)")" = '"2,1"' ] ||
+    fail "overhead: $(cat "$tmp/json")"
 "$sak" bench start > "$tmp/text"
 grep -q 'with engine and Lua' "$tmp/text" || fail "$(cat "$tmp/text")"
 

@@ -12,7 +12,7 @@ local train = require "sak.train"
 local study = {}
 
 --- A loader that has nothing to do: inputs are in the graph already.
-local loader = { next = function() end, batches = function() return 1 end, stats = function() return { wait_s = 0 } end }
+local loader = { next = function() end, batches = function() return 1 end, stats = function() return { wait_s = 0, bad = 0 } end }
 
 local function query(store, text) return store:query(text)[1].x end
 
@@ -25,7 +25,7 @@ local function measure(name, job, steps, folder)
   local store <close> = core.store(path, "write")
   local run = store:begin { experiment = "bench", kind = "sak", seed = 0, config_json = "{}", config_sha256 = "0",
     group_sha256 = "0" }
-  local ctx = { run = run, job = { tty = false, quiet = false }, step = 0 }
+  local ctx = { run = run, cfg = {}, job = { tty = false, quiet = false }, step = 0 }
   s.stage.iterations = steps
   train.run(ctx, { name = "bench", graph = s.graph, params = s.params, loader = loader, stage = s.stage,
     terms = s.made.terms })
