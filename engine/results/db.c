@@ -79,7 +79,7 @@ sak_status sak_db_int(sqlite3 *db, const char *sql, int64_t otherwise, int64_t *
 void sak_db_bind_text(sqlite3_stmt *st, int at, const char *text)
 {
     if (text)
-        sqlite3_bind_text(st, at, text, -1, SQLITE_TRANSIENT);
+        sqlite3_bind_text(st, at, text, -1, SQLITE_STATIC);
     else
         sqlite3_bind_null(st, at);
 }

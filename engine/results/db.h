@@ -33,7 +33,9 @@ sak_status sak_db_connect(const char *path, int wait_ms, sqlite3 **out, sak_erro
 /* Refuses files that are no sak database, or one made by a newer sak.  *version is -1 when the file
  * cannot be read at all. */
 sak_status sak_db_identify(sqlite3 *db, const char *path, int64_t *version, sak_error *err);
-void sak_db_bind_text(sqlite3_stmt *st, int at, const char *text); /* NULL binds NULL */
+/* NULL binds NULL.  The text is not copied and stays until the statement has been stepped: a copy that found no
+ * memory would be NULL, too. */
+void sak_db_bind_text(sqlite3_stmt *st, int at, const char *text);
 /* Name of a network file system by its statfs type, NULL for a local one. */
 const char *sak_db_network_name(unsigned long type);
 /* --- maintain.c --- */

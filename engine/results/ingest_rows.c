@@ -1,4 +1,5 @@
-/* Spool records other than points → rows; see ingest_rows.h. */
+/* Spool records other than points → rows; see ingest_rows.h.  Texts are bound where they lie: a copy that found no
+ * memory would be NULL, and the record be blamed for it. */
 #include "results/ingest_rows.h"
 
 #include <math.h>
@@ -27,7 +28,7 @@ static void bind_field(sqlite3_stmt *st, int at, sak_fields *f)
     size_t n;
     const char *text = sak_take_text(f, &n);
     if (text)
-        sqlite3_bind_text(st, at, text, (int)n, SQLITE_TRANSIENT);
+        sqlite3_bind_text(st, at, text, (int)n, SQLITE_STATIC);
     else
         sqlite3_bind_null(st, at);
 }
@@ -55,10 +56,9 @@ sak_status sak_rows_put_blob(sqlite3 *db, const char *text, size_t n, const char
         "INSERT INTO blob(sha256, kind, size, zbody) VALUES (?1, ?2, ?3, ?4)"
         " ON CONFLICT(sha256) DO NOTHING",
         &st, err);
-    /* Bound where they lie: a copy that found no memory would be NULL, and OR IGNORE would pass over it. */
     if (status == SAK_OK) {
-        sqlite3_bind_text(st, 1, sha, -1, SQLITE_STATIC);
-        sqlite3_bind_text(st, 2, kind, -1, SQLITE_STATIC);
+        sak_db_bind_text(st, 1, sha);
+        sak_db_bind_text(st, 2, kind);
         sqlite3_bind_int64(st, 3, (sqlite3_int64)n);
         /* A zero-length blob needs a pointer to stay a blob. */
         sqlite3_bind_blob64(st, 4, smaller ? (const void *)z : n ? text : "",
@@ -74,7 +74,7 @@ static sak_status name_row(sqlite3 *db, const char *sql, const char *name, size_
 {
     sqlite3_stmt *st = NULL;
     SAK_TRY(sak_db_prepare(db, sql, &st, err));
-    sqlite3_bind_text(st, 1, name, (int)n, SQLITE_TRANSIENT);
+    sqlite3_bind_text(st, 1, name, (int)n, SQLITE_STATIC);
     sqlite3_bind_int64(st, 2, time);
     return run_once(db, st, sql, err);
 }
@@ -112,11 +112,11 @@ sak_status sak_rows_run(sqlite3 *db, const char *uid, sak_fields *f, int64_t *ru
         " ON CONFLICT(uid) DO NOTHING",
         &st, err));
     sak_db_bind_text(st, 1, uid);
-    sqlite3_bind_text(st, 2, experiment, (int)n_experiment, SQLITE_TRANSIENT);
-    sqlite3_bind_text(st, 3, name, (int)n_name, SQLITE_TRANSIENT);
-    sqlite3_bind_text(st, 4, kind, (int)n_kind, SQLITE_TRANSIENT);
+    sqlite3_bind_text(st, 2, experiment, (int)n_experiment, SQLITE_STATIC);
+    sqlite3_bind_text(st, 3, name, (int)n_name, SQLITE_STATIC);
+    sqlite3_bind_text(st, 4, kind, (int)n_kind, SQLITE_STATIC);
     if (sweep)
-        sqlite3_bind_text(st, 5, sweep, (int)n_sweep, SQLITE_TRANSIENT);
+        sqlite3_bind_text(st, 5, sweep, (int)n_sweep, SQLITE_STATIC);
     const int64_t trial = sak_take_i64(f);
     sqlite3_bind_int64(st, 6, trial);
     bind_field(st, 7, f);
@@ -270,7 +270,7 @@ sak_status sak_rows_finish(sqlite3 *db, int64_t run, int attempt, sak_fields *f,
         SAK_TRY(sak_db_prepare(db, sql[i], &st, err));
         sqlite3_bind_int64(st, 1, run);
         sqlite3_bind_int(st, 2, attempt);
-        sqlite3_bind_text(st, 3, state, (int)n, SQLITE_TRANSIENT);
+        sqlite3_bind_text(st, 3, state, (int)n, SQLITE_STATIC);
         sqlite3_bind_int64(st, 4, time);
         SAK_TRY(run_once(db, st, "finishing a run", err));
     }

@@ -126,6 +126,7 @@ static sak_status prepare(sqlite3 *db, const sak_query *q, sqlite3_stmt **st, sa
                         wanted == 1 ? "" : "s", q->n_params);
     for (int i = 0; i < q->n_params; i++) {
         const sak_value *v = &q->params[i];
+        int bound = SQLITE_OK;
         switch (v->type) {
         case SAK_INT:
             sqlite3_bind_int64(*st, i + 1, v->i);
@@ -134,15 +135,17 @@ static sak_status prepare(sqlite3 *db, const sak_query *q, sqlite3_stmt **st, sa
             sqlite3_bind_double(*st, i + 1, v->num);
             break;
         case SAK_TEXT:
-            sqlite3_bind_text(*st, i + 1, v->text, -1, SQLITE_TRANSIENT);
+            bound = sqlite3_bind_text(*st, i + 1, v->text, -1, SQLITE_TRANSIENT);
             break;
         case SAK_BLOB:
-            sqlite3_bind_blob64(*st, i + 1, v->text, v->bytes, SQLITE_TRANSIENT);
+            bound = sqlite3_bind_blob64(*st, i + 1, v->text, v->bytes, SQLITE_TRANSIENT);
             break;
         case SAK_NULL:
             sqlite3_bind_null(*st, i + 1);
             break;
         }
+        if (bound != SQLITE_OK)
+            return SAK_FAIL(err, SAK_ENOMEM, "sql: parameter %d: %s", i + 1, sqlite3_errstr(bound));
     }
     return SAK_OK;
 }

@@ -49,7 +49,7 @@ static sak_status flush_spool(sak_run *r, sak_error *err)
             pthread_mutex_lock(&r->mu);
             sak_run_close_points(r);
             const sak_bytes full = r->pending;
-            lost = full.failed;
+            lost |= full.failed;
             r->pending = r->sending;
             r->pending.n = 0;
             r->sending = full;

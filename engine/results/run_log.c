@@ -67,6 +67,9 @@ static uint32_t key_index(sak_run *r, const char *name)
         if (r->keys[index].hash == hash && strcmp(r->keys[index].name, name) == 0)
             return index;
     }
+    /* Room for its record first: points of a metric that was never announced could not be read back. */
+    if (!sak_bytes_reserve(&r->pending, SAK_RECORD_HEADER + 2 * sizeof(uint32_t) + n))
+        return UINT32_MAX;
     char *copy = malloc(n + 1);
     if (!copy) {
         r->pending.failed = true;
