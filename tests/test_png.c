@@ -309,7 +309,7 @@ static void a_failed_write_leaves_the_old_file_and_nothing_else(void **state)
     expect(SAK_IMAGE_GREY, 2, 2, grey);
     char nowhere[160];
     snprintf(nowhere, sizeof nowhere, "%s/none/file.png", folder);
-    assert_int_equal(sak_png_write(nowhere, grey, 2, 2, 1, &err), SAK_EIO);
+    assert_int_equal(sak_png_write(nowhere, grey, 2, 2, 1, &err), SAK_ENOENT);
     assert_non_null(strstr(err.msg, nowhere));
     /* A folder of that name cannot be replaced; the file written aside goes away (remove_folder).
      */

@@ -1,8 +1,10 @@
-/* Spools as killed runs leave them: read again, cut anywhere, damaged, of another database. */
+/* Spools as killed runs leave them: read again, cut anywhere, damaged, of another database; and what a
+ * run without memory leaves in its own. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "results/run_state.h"
 #include "runs_fixture.h"
 
 /* A spool as a killed process leaves it: run, 300 points of two metrics in three records. */
@@ -192,6 +194,31 @@ static void a_reader_recovers_dead_runs_too(void **state)
     sak_store_close(s);
 }
 
+/* No memory at a metric's first point: the run says so, and once there is memory again the metric is announced
+ * with its next point.  (Registered without its record, all its later points were unreadable.) */
+static void a_metric_without_room_for_its_name_is_announced_later(void **state)
+{
+    const place *p = *state;
+    sak_store *s = open_store(p);
+    sak_run *r = begin_run(s, "narrow", 1);
+    sak_run_log(r, "a", 0, 1);
+    pthread_mutex_lock(&r->io); /* nobody flushes between the two lines */
+    pthread_mutex_lock(&r->mu);
+    r->pending.failed = true; /* as a realloc that found nothing leaves it */
+    pthread_mutex_unlock(&r->mu);
+    sak_run_log(r, "b", 0, 2);
+    pthread_mutex_unlock(&r->io);
+    (void)sak_run_flush(r, NULL); /* or the run's own thread has flushed meanwhile */
+    FAILS(SAK_ENOMEM, "metrics were lost", sak_run_tick(r, err));
+    sak_run_log(r, "b", 1, 3);
+    sak_run_log(r, "a", 1, 4);
+    (void)sak_run_finish(r, "failed", NULL);
+    expect_number(s, "SELECT count(*) FROM metrics WHERE metric = 'a'", 2);
+    expect_number(s, "SELECT value FROM metrics WHERE metric = 'b' AND step = 1", 3);
+    expect_number(s, "SELECT count(*) FROM event WHERE kind LIKE 'spool%'", 0);
+    sak_store_close(s);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, place_open, place_close)
@@ -202,6 +229,7 @@ int main(void)
         T(the_spool_of_another_database_is_left_alone),
         T(one_bad_spool_does_not_hold_up_the_others),
         T(a_reader_recovers_dead_runs_too),
+        T(a_metric_without_room_for_its_name_is_announced_later),
     };
     return cmocka_run_group_tests_name("spool", tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ int sak_cli_store(const sak_options *o, sak_store_mode mode, sak_store **out)
     if (st == SAK_OK)
         return SAK_EXIT_OK;
     if (st == SAK_ENOENT)
-        return sak_usage("`sak run FILE` makes it; --db or SAK_DB names another", "%s", err.msg);
+        return sak_usage("`sak run FILE` makes one; --db or SAK_DB names another", "%s", err.msg);
     return sak_complain(&err);
 }
 

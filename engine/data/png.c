@@ -3,14 +3,11 @@
 #include "data/png.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdbool.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -18,7 +15,10 @@
 typedef struct codec {
     png_structp png;
     png_infop info;
-    FILE *file;
+    FILE *file;        /* read from */
+    sak_file_out *out; /* written to */
+    sak_status st;     /* of the writing, told in err */
+    sak_error *err;
     jmp_buf jump;
     char why[256]; /* libpng's words */
     uint8_t *raw;  /* rows as libpng gives them */
@@ -55,8 +55,9 @@ static void on_read(png_structp png, png_bytep to, size_t n)
 static void on_write(png_structp png, png_bytep from, size_t n)
 {
     codec *c = png_get_io_ptr(png);
-    if (fwrite(from, 1, n, c->file) != n)
-        png_error(png, "the disk may be full");
+    c->st = sak_file_out_write(c->out, from, n, c->err);
+    if (c->st != SAK_OK)
+        png_error(png, "it cannot be written");
 }
 
 static void on_flush(png_structp png)
@@ -287,7 +288,7 @@ static bool write_all(codec *c)
 }
 
 /* The rows point into the caller's pixels; libpng's writer does not modify them. */
-static sak_status encode(codec *c, const uint8_t *pixels, const char *path, sak_error *err)
+static sak_status encode(codec *c, const uint8_t *pixels, sak_error *err)
 {
     SAK_TRY(sak_alloc((void **)&c->rows, (size_t)c->H, sizeof *c->rows, err));
     for (int y = 0; y < c->H; y++)
@@ -297,9 +298,9 @@ static sak_status encode(codec *c, const uint8_t *pixels, const char *path, sak_
     c->info = c->png ? png_create_info_struct(c->png) : NULL;
     sak_status st = SAK_OK;
     if (!c->info)
-        st = SAK_FAIL(err, SAK_ENOMEM, "%s: out of memory for libpng", path);
+        st = SAK_FAIL(err, SAK_ENOMEM, "%s: out of memory for libpng", c->out->path);
     else if (!write_all(c))
-        st = SAK_FAIL(err, SAK_EIO, "%s: cannot be written: %s", path, c->why);
+        st = c->st != SAK_OK ? c->st : SAK_FAIL(err, SAK_EIO, "%s: libpng: %s", c->out->path, c->why);
     if (c->png)
         png_destroy_write_struct(&c->png, &c->info);
     return st;
@@ -308,36 +309,17 @@ static sak_status encode(codec *c, const uint8_t *pixels, const char *path, sak_
 sak_status sak_png_write(const char *path, const uint8_t *pixels, int H, int W, int channels,
                          sak_error *err)
 {
-    static atomic_uint serial;
     if (H < 1 || W < 1 || H > SAK_IMAGE_MAX_SIDE || W > SAK_IMAGE_MAX_SIDE ||
         (channels != 1 && channels != 3))
         return SAK_FAIL(err, SAK_EINVAL, "%s: cannot write %dx%d pixels of %d channels as PNG",
                         path, H, W, channels);
-    SAK_TRY(sak_file_check_target(path, err));
-    char aside[4096];
-    const unsigned number = atomic_fetch_add(&serial, 1);
-    const int n = snprintf(aside, sizeof aside, "%s.%ld-%u.tmp", path, (long)getpid(), number);
-    if (n < 0 || (size_t)n >= sizeof aside)
-        return SAK_FAIL(err, SAK_EINVAL, "%.80s…: the path is too long", path);
-    codec c = {.H = H, .W = W, .channels = channels};
-    const int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (fd < 0)
-        return SAK_FAIL(err, SAK_EIO, "%s: %s", aside, strerror(errno));
-    c.file = fdopen(fd, "wb");
-    sak_status st = SAK_OK;
-    if (!c.file) {
-        st = SAK_FAIL(err, SAK_EIO, "%s: %s", aside, strerror(errno));
-        close(fd);
-    } else {
-        st = encode(&c, pixels, path, err);
-        if (fclose(c.file) && st == SAK_OK)
-            st = SAK_FAIL(err, SAK_EIO, "%s: %s", aside, strerror(errno));
-        c.file = NULL;
-    }
-    if (st == SAK_OK && rename(aside, path))
-        st = SAK_FAIL(err, SAK_EIO, "%s: cannot be put in place: %s", path, strerror(errno));
-    if (st != SAK_OK)
-        unlink(aside);
+    sak_file_out out;
+    SAK_TRY(sak_file_out_open(&out, path, err));
+    codec c = {.out = &out, .H = H, .W = W, .channels = channels, .err = err};
+    sak_status st = encode(&c, pixels, err);
+    if (st == SAK_OK)
+        st = sak_file_out_commit(&out, err);
+    sak_file_out_close(&out);
     sak_free(c.rows);
     return st;
 }

@@ -296,8 +296,7 @@ sak_status sak_store_open(const char *path, sak_store_mode mode, sak_store **out
     const bool create = mode == SAK_STORE_WRITE;
     const bool exists = access(path, F_OK) == 0;
     if (!exists && !create)
-        return SAK_FAIL(err, SAK_ENOENT, "no database at %s yet; `sak run` makes one, --db or "
-                                         "SAK_DB names another", path);
+        return SAK_FAIL(err, SAK_ENOENT, "no database at %s yet", path);
     sak_store *s = calloc(1, sizeof *s);
     char *folder = folder_of(path);
     if (!s || !folder)

@@ -6,10 +6,15 @@
 
 #define PENDING_MAX ((size_t)1 << 30) /* bytes kept in memory while the spool cannot be written */
 
+/* Points go in whole, so those before a failed allocation stay good. */
 void sak_run_close_points(sak_run *r)
 {
-    if (r->points_at != SAK_NO_RECORD)
+    if (r->points_at != SAK_NO_RECORD) {
+        const bool failed = r->pending.failed;
+        r->pending.failed = false;
         sak_record_close(&r->pending, r->points_at);
+        r->pending.failed = failed;
+    }
     r->points_at = SAK_NO_RECORD;
 }
 
