@@ -1,8 +1,9 @@
 /* The op row: everything the engine knows about one operation, in one place.
  *
- * An op maps inputs x[0..n) to one output y.  Rows live in a table at the foot of their family's
- * file; registry.c lists the families.  The row drives shape inference, the executor, the memory
- * planner, the Lua binding, `sak ops`, and the gradient check that visits every row.
+ * An op maps inputs x[0..n) to one output y.  Rows live in a table at the foot of a file;
+ * registry.c lists the tables and names the family of each.  The row drives shape inference, the
+ * executor, the memory planner, the Lua binding, `sak ops`, and the gradient check that visits every
+ * row.
  *
  * Conventions: row-major, channels last.  Tokens (B, L, C); images and maps (B, H, W, C).
  * Parameters keep PyTorch's layout: linear weight (out, in), conv weight (out, in, kh, kw).
@@ -139,16 +140,16 @@ typedef struct sak_op {
     const char *doc; /* one line */
 } sak_op;
 
-/* Families, ended by a row with name NULL. */
-extern const sak_op sak_ops_elementwise[], sak_ops_reduce[], sak_ops_layout[], sak_ops_norm[],
-    sak_ops_linear[], sak_ops_attention[], sak_ops_window[], sak_ops_conv[], sak_ops_conv_resize[],
-    sak_ops_resize[], sak_ops_mix[], sak_ops_loss[], sak_ops_distill[], sak_ops_random[],
-    sak_ops_scaled_linear[];
+/* The tables, one a file, ended by a row with name NULL; their order is registry.c's. */
+extern const sak_op sak_ops_binary[], sak_ops_unary[], sak_ops_activation[], sak_ops_scalar[],
+    sak_ops_reduce[], sak_ops_layout[], sak_ops_norm[], sak_ops_linear[], sak_ops_attention[],
+    sak_ops_window[], sak_ops_conv[], sak_ops_conv_resize[], sak_ops_resize[], sak_ops_mix[],
+    sak_ops_loss[], sak_ops_distill[], sak_ops_random[], sak_ops_scaled_linear[];
 
 /* All rows: i = 0, 1, … until NULL. */
 const sak_op *sak_op_at(int i);
 const sak_op *sak_op_find(const char *name);
-/* Name of the file that an op's row stands in: "linear", "norm" …; NULL when there is no such op. */
+/* The family of an op: "linear", "norm" …; NULL when there is no such op. */
 const char *sak_op_family(const char *name);
 /* Index of an attribute in the row's list, or -1. */
 int sak_op_attr(const sak_op *op, const char *name);

@@ -1,27 +1,37 @@
-/* The registry: the list of op families, and look-ups over all rows. */
+/* The registry: the list of op tables, each with its family, and look-ups over all rows. */
 #include <string.h>
 
 #include "ops/op.h"
 
 static const struct {
-    const char *name;
+    const char *family;
     const sak_op *ops;
-} families[] = {
-    {"elementwise", sak_ops_elementwise}, {"reduce", sak_ops_reduce},
-    {"layout", sak_ops_layout},           {"norm", sak_ops_norm},
-    {"linear", sak_ops_linear},           {"attention", sak_ops_attention},
-    {"window", sak_ops_window},           {"conv", sak_ops_conv},
-    {"conv", sak_ops_conv_resize},        {"resize", sak_ops_resize},
-    {"mix", sak_ops_mix},                 {"loss", sak_ops_loss},
-    {"distill", sak_ops_distill},         {"random", sak_ops_random},
+} tables[] = {
+    {"elementwise", sak_ops_binary},
+    {"elementwise", sak_ops_unary},
+    {"elementwise", sak_ops_activation},
+    {"elementwise", sak_ops_scalar},
+    {"reduce", sak_ops_reduce},
+    {"layout", sak_ops_layout},
+    {"norm", sak_ops_norm},
+    {"linear", sak_ops_linear},
+    {"attention", sak_ops_attention},
+    {"window", sak_ops_window},
+    {"conv", sak_ops_conv},
+    {"conv", sak_ops_conv_resize},
+    {"resize", sak_ops_resize},
+    {"mix", sak_ops_mix},
+    {"loss", sak_ops_loss},
+    {"distill", sak_ops_distill},
+    {"random", sak_ops_random},
     {"linear", sak_ops_scaled_linear},
 };
-enum { FAMILIES = sizeof families / sizeof *families };
+enum { TABLES = sizeof tables / sizeof *tables };
 
 const sak_op *sak_op_at(int i)
 {
-    for (int f = 0; f < FAMILIES; f++)
-        for (const sak_op *op = families[f].ops; op->name; op++)
+    for (int t = 0; t < TABLES; t++)
+        for (const sak_op *op = tables[t].ops; op->name; op++)
             if (i-- == 0)
                 return op;
     return NULL;
@@ -29,10 +39,10 @@ const sak_op *sak_op_at(int i)
 
 const char *sak_op_family(const char *name)
 {
-    for (int f = 0; f < FAMILIES; f++)
-        for (const sak_op *op = families[f].ops; op->name; op++)
+    for (int t = 0; t < TABLES; t++)
+        for (const sak_op *op = tables[t].ops; op->name; op++)
             if (strcmp(op->name, name) == 0)
-                return families[f].name;
+                return tables[t].family;
     return NULL;
 }
 
