@@ -1,10 +1,18 @@
-/* Sums over large arrays for the loss families: every chunk leaves partial sums in double in the
- * shared scratch, and one thread adds them in chunk order, so that the bits do not depend on the
- * number of threads. */
+/* What the losses share.
+ *
+ * Sums over large arrays: every chunk leaves partial sums in double in the shared scratch, and one
+ * thread adds them in chunk order, so that the bits do not depend on the number of threads.
+ *
+ * Label 255 means "not labelled": such pixels count in neither sum nor divisor; where a batch has no
+ * labelled pixel at all the loss is 0, with gradient 0.  Every loss has shape (1). */
 #ifndef SAK_OPS_LOSS_PARTS_H
 #define SAK_OPS_LOSS_PARTS_H
 
 #include "ops/op.h"
+
+#define LOSS_IGNORED ((sak_real)255)
+
+enum { LOSS_GRAIN = 16384 }; /* elements or pixels per chunk */
 
 /* A loop over one call: `part` points at m doubles per chunk. */
 typedef struct loss_loop {
@@ -33,6 +41,13 @@ static inline double loss_sum(const double *part, int64_t begin, int64_t end, in
     for (int64_t i = begin; i < end; i++)
         s += part[i * m + j];
     return s;
+}
+
+/* One element kept for backward: 1 / #valid. */
+static inline int64_t loss_save_one(const sak_opshape *s)
+{
+    (void)s;
+    return 1;
 }
 
 /* Two inputs of one non-empty shape; the loss has shape (1). */
