@@ -145,9 +145,9 @@ extern const sak_op sak_ops_binary[], sak_ops_unary[], sak_ops_activation[], sak
     sak_ops_reduce[], sak_ops_permute[], sak_ops_concat[], sak_ops_pad_crop[], sak_ops_embedding[],
     sak_ops_layer_norm[], sak_ops_softmax[], sak_ops_batch_norm[], sak_ops_normalize[],
     sak_ops_center[], sak_ops_linear[], sak_ops_attention[], sak_ops_window[], sak_ops_conv[],
-    sak_ops_conv_resize[], sak_ops_resize[], sak_ops_mix[], sak_ops_cross_entropy[],
-    sak_ops_l1_masked[], sak_ops_binary_loss[], sak_ops_distill[], sak_ops_random[],
-    sak_ops_scaled_linear[];
+    sak_ops_depthwise[], sak_ops_patchify[], sak_ops_conv_resize[], sak_ops_resize[], sak_ops_mix[],
+    sak_ops_cross_entropy[], sak_ops_l1_masked[], sak_ops_binary_loss[], sak_ops_distill[],
+    sak_ops_random[], sak_ops_scaled_linear[];
 
 /* All rows: i = 0, 1, … until NULL. */
 const sak_op *sak_op_at(int i);

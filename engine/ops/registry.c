@@ -25,6 +25,8 @@ static const struct {
     {"attention", sak_ops_attention},
     {"window", sak_ops_window},
     {"conv", sak_ops_conv},
+    {"conv", sak_ops_depthwise},
+    {"conv", sak_ops_patchify},
     {"conv", sak_ops_conv_resize},
     {"resize", sak_ops_resize},
     {"mix", sak_ops_mix},
