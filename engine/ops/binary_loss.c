@@ -111,11 +111,6 @@ static void bce_backward(const sak_opcall *c)
 
 /* ---- dice on logits, per image ---- */
 
-static int64_t chunks_per_image(const sak_opshape *s)
-{
-    return sak_chunks(sak_shape_count(&s->x[0]) / s->x[0].d[0], LOSS_GRAIN);
-}
-
 static sak_status dice_shape(sak_opshape *s, sak_error *err)
 {
     SAK_TRY(loss_shape_pair(s, err));
@@ -132,7 +127,7 @@ static int64_t dice_save(const sak_opshape *s)
 
 static sak_scratch dice_scratch(const sak_opshape *s)
 {
-    return (sak_scratch){loss_part_room(s->x[0].d[0] * chunks_per_image(s), 2), 0};
+    return (sak_scratch){loss_part_room(s->x[0].d[0] * loss_chunks_per_image(s), 2), 0};
 }
 
 static void dice_forward_chunk(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
@@ -158,7 +153,7 @@ static void dice_forward_chunk(void *ctx, int64_t begin, int64_t end, int64_t ch
  * Milletari et al., arXiv:1606.04797, with the sums of first powers. */
 static void dice_forward(const sak_opcall *c)
 {
-    const int64_t B = c->s->x[0].d[0], per = chunks_per_image(c->s);
+    const int64_t B = c->s->x[0].d[0], per = loss_chunks_per_image(c->s);
     const double smooth = SAK_ATTR(c->s, 0);
     loss_loop l = {.c = c, .part = loss_parts(c), .per_image = per};
     sak_parallel_for(B * per, 1, dice_forward_chunk, &l);

@@ -6,7 +6,7 @@
 #include "kernels/simd.h"
 #include "ops/loss_parts.h"
 
-enum { GRAIN = 16384, LANES = 8 }; /* elements per chunk; independent sums, for the vectoriser */
+enum { LANES = 8 }; /* independent sums, for the vectoriser */
 
 static double lane_sum(const double a[LANES])
 {
@@ -15,15 +15,15 @@ static double lane_sum(const double a[LANES])
 
 static sak_scratch mean_scratch(const sak_opshape *s)
 {
-    return (sak_scratch){loss_part_room(sak_chunks(sak_shape_count(&s->x[0]), GRAIN), 1), 0};
+    return (sak_scratch){loss_part_room(sak_chunks(sak_shape_count(&s->x[0]), LOSS_GRAIN), 1), 0};
 }
 
 static void mean_forward(const sak_opcall *c, sak_chunk_fn *fn)
 {
     const int64_t n = sak_shape_count(&c->s->x[0]);
     loss_loop l = {.c = c, .part = loss_parts(c)};
-    sak_parallel_for(n, GRAIN, fn, &l);
-    c->y[0] = (sak_real)(loss_sum(l.part, 0, sak_chunks(n, GRAIN), 1, 0) / (double)n);
+    sak_parallel_for(n, LOSS_GRAIN, fn, &l);
+    c->y[0] = (sak_real)(loss_sum(l.part, 0, sak_chunks(n, LOSS_GRAIN), 1, 0) / (double)n);
 }
 
 /* Adds w clamp(inner (s - t), -most, most) to the gradient of s, its negative to that of t, where they
@@ -55,14 +55,9 @@ static int64_t cosine_save(const sak_opshape *s)
     return 3 * s->x[0].d[0]; /* per image: 1/den, cos/|s|^2, cos/|t|^2 */
 }
 
-static int64_t chunks_per_image(const sak_opshape *s)
-{
-    return sak_chunks(sak_shape_count(&s->x[0]) / s->x[0].d[0], GRAIN);
-}
-
 static sak_scratch cosine_scratch(const sak_opshape *s)
 {
-    return (sak_scratch){loss_part_room(s->x[0].d[0] * chunks_per_image(s), COS_PARTS), 0};
+    return (sak_scratch){loss_part_room(s->x[0].d[0] * loss_chunks_per_image(s), COS_PARTS), 0};
 }
 
 static void cosine_chunk(void *ctx, int64_t begin, int64_t end, int64_t chunk, int worker)
@@ -71,8 +66,8 @@ static void cosine_chunk(void *ctx, int64_t begin, int64_t end, int64_t chunk, i
     (void)worker;
     const loss_loop *l = ctx;
     const sak_shape *shape = &l->c->s->x[0];
-    const int64_t n = sak_shape_count(shape) / shape->d[0], from = begin % l->per_image * GRAIN;
-    const int64_t count = n - from < GRAIN ? n - from : GRAIN, at = begin / l->per_image * n + from;
+    const int64_t n = sak_shape_count(shape) / shape->d[0], from = begin % l->per_image * LOSS_GRAIN;
+    const int64_t count = n - from < LOSS_GRAIN ? n - from : LOSS_GRAIN, at = begin / l->per_image * n + from;
     const sak_real *s = l->c->x[0] + at, *t = l->c->x[1] + at;
     double dot[LANES] = {0}, ss[LANES] = {0}, tt[LANES] = {0};
     int64_t i = 0;
@@ -99,7 +94,7 @@ static void cosine_chunk(void *ctx, int64_t begin, int64_t end, int64_t chunk, i
  */
 static void cosine_forward(const sak_opcall *c)
 {
-    const int64_t B = c->s->x[0].d[0], per = chunks_per_image(c->s);
+    const int64_t B = c->s->x[0].d[0], per = loss_chunks_per_image(c->s);
     loss_loop l = {.c = c, .part = loss_parts(c), .per_image = per};
     sak_parallel_for(B * per, 1, cosine_chunk, &l);
     double sum = 0;
@@ -127,9 +122,9 @@ static void cosine_backward_chunk(void *ctx, int64_t begin, int64_t end, int64_t
     const loss_loop *l = ctx;
     const sak_opcall *c = l->c;
     const sak_shape *shape = &c->s->x[0];
-    const int64_t n = sak_shape_count(shape) / shape->d[0], from = begin % l->per_image * GRAIN;
+    const int64_t n = sak_shape_count(shape) / shape->d[0], from = begin % l->per_image * LOSS_GRAIN;
     const int64_t b = begin / l->per_image, at = b * n + from;
-    const int64_t stop = at + (n - from < GRAIN ? n - from : GRAIN);
+    const int64_t stop = at + (n - from < LOSS_GRAIN ? n - from : LOSS_GRAIN);
     const sak_real *s = c->x[0], *t = c->x[1], *k = c->save + 3 * b;
     const sak_real w = c->dy[0] / (sak_real)shape->d[0];
     if (c->dx[0])
@@ -142,7 +137,7 @@ static void cosine_backward_chunk(void *ctx, int64_t begin, int64_t end, int64_t
 
 static void cosine_backward(const sak_opcall *c)
 {
-    loss_loop l = {.c = c, .per_image = chunks_per_image(c->s)};
+    loss_loop l = {.c = c, .per_image = loss_chunks_per_image(c->s)};
     sak_parallel_for(c->s->x[0].d[0] * l.per_image, 1, cosine_backward_chunk, &l);
 }
 
@@ -196,7 +191,7 @@ static void smooth_backward_chunk(void *ctx, int64_t begin, int64_t end, int64_t
 
 static void smooth_backward(const sak_opcall *c)
 {
-    sak_parallel_for(sak_shape_count(&c->s->x[0]), GRAIN, smooth_backward_chunk,
+    sak_parallel_for(sak_shape_count(&c->s->x[0]), LOSS_GRAIN, smooth_backward_chunk,
                      &(loss_loop){.c = c});
 }
 
@@ -237,7 +232,7 @@ static void mse_backward_chunk(void *ctx, int64_t begin, int64_t end, int64_t ch
 
 static void mse_backward(const sak_opcall *c)
 {
-    sak_parallel_for(sak_shape_count(&c->s->x[0]), GRAIN, mse_backward_chunk, &(loss_loop){.c = c});
+    sak_parallel_for(sak_shape_count(&c->s->x[0]), LOSS_GRAIN, mse_backward_chunk, &(loss_loop){.c = c});
 }
 
 /* ---- the rows ---- */

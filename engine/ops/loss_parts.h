@@ -22,6 +22,12 @@ typedef struct loss_loop {
     int64_t grain, per_image; /* per_image: chunks of one image, where images are kept apart */
 } loss_loop;
 
+/* Chunks of one image, where images (the first axis) are kept apart. */
+static inline int64_t loss_chunks_per_image(const sak_opshape *s)
+{
+    return sak_chunks(sak_shape_count(&s->x[0]) / s->x[0].d[0], LOSS_GRAIN);
+}
+
 /* Scratch elements for m doubles in each of `chunks` chunks. */
 static inline int64_t loss_part_room(int64_t chunks, int m)
 {
