@@ -161,6 +161,27 @@ static void paired_differences_match_seeds_within_a_cell(void **state)
 #undef SUM
 }
 
+/* As `sak compare` does with a grid and no arms: its first cell is the reference. */
+static void cells_of_a_single_arm_are_paired_with_the_first(void **state)
+{
+    const place *p = *state;
+    sak_store *s = NULL;
+    OK(sak_store_open(p->db, SAK_STORE_WRITE, &s, err));
+    for (int64_t seed = 0; seed < 2; seed++) {
+        add_run(s, &(sak_run_info){.experiment = "e", .group_sha256 = "8", .seed = seed, .sweep = "rank",
+                                   .arm = "base", .cell = "rank=8"}, "done", 10 + seed, 1);
+        add_run(s, &(sak_run_info){.experiment = "e", .group_sha256 = "16", .seed = seed, .sweep = "rank",
+                                   .arm = "base", .cell = "rank=16"}, "done", 13 + 2 * seed, 1);
+    }
+#define RANK " FROM paired WHERE sweep = 'rank' AND metric = 'val/semseg/mIoU'"
+    expect_number(s, "SELECT count(*)" RANK, 2);
+    expect_number(s, "SELECT diff" RANK " AND seed = 0", 3);
+    expect_number(s, "SELECT diff" RANK " AND seed = 1", 4);
+    expect_text(s, "SELECT DISTINCT cell || ' ' || reference" RANK, "rank=16 rank=8");
+#undef RANK
+    sak_store_close(s);
+}
+
 static void delta_m_is_the_mean_relative_gain_over_single_task_runs(void **state)
 {
     sak_store *s = reader(state);
@@ -435,6 +456,8 @@ int main(void)
         V(every_documented_query_answers_and_every_view_is_documented),
         V(seed_stats_is_the_students_t_interval_of_the_counted_runs),
         V(paired_differences_match_seeds_within_a_cell),
+        cmocka_unit_test_setup_teardown(cells_of_a_single_arm_are_paired_with_the_first, place_open,
+                                        place_close),
         V(delta_m_is_the_mean_relative_gain_over_single_task_runs),
         V(routing_takes_names_apart),
         V(a_query_can_only_read),

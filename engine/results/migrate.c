@@ -10,6 +10,7 @@ const sak_migration sak_migrations[] = {
     {"sweeps", sak_schema_sweeps_sql, NULL},
     {"frozen runs", sak_schema_frozen_sql, NULL},
     {"baselines", sak_schema_baselines_sql, NULL},
+    {"paired cells", "", NULL}, /* a view */
 };
 const int sak_migrations_n = sizeof sak_migrations / sizeof *sak_migrations;
 

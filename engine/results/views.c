@@ -102,18 +102,24 @@ const char sak_views_sql[] =
     " JOIN run r ON r.id = d.run JOIN experiment e ON e.id = r.experiment_id"
     " LEFT JOIN sweep s ON s.id = r.sweep_id;"
 
-    /* Arms against the reference arm (arm_index 0) of the same sweep, cell and seed. */
+    /* Arms against the reference arm (arm_index 0) of the same sweep, cell and seed; in a sweep of one arm, cells
+     * against the first trial's (as choose.c).  SQLite takes a bare column from the row of the min(). */
     "CREATE VIEW paired AS"
-    " SELECT s.name AS sweep, a.cell, a.arm, z.arm AS reference, a.seed, k.name AS metric, k.goal,"
-    "  la.value, lz.value AS reference_value, la.value - lz.value AS diff,"
+    " SELECT s.name AS sweep, a.cell, a.arm, CASE WHEN f.sweep_id IS NULL THEN z.arm ELSE z.cell END"
+    "  AS reference, a.seed, k.name AS metric, k.goal, la.value, lz.value AS reference_value, la.value - lz.value AS diff,"
     "  a.run, z.run AS reference_run"
-    " FROM replicates a JOIN run ra ON ra.id = a.run AND ra.arm_index > 0"
+    " FROM replicates a JOIN run ra ON ra.id = a.run"
     " JOIN sweep s ON s.id = a.sweep_id"
-    " JOIN replicates z ON z.sweep_id = a.sweep_id AND z.seed = a.seed AND z.cell IS a.cell"
+    " LEFT JOIN (SELECT g.sweep_id, g.cell, min(coalesce(t.n, g.run)) FROM replicates g"
+    "   JOIN run q ON q.id = g.run LEFT JOIN trial t ON t.id = q.trial_id"
+    "   GROUP BY g.sweep_id HAVING count(DISTINCT g.arm) = 1) f ON f.sweep_id = a.sweep_id"
+    " JOIN replicates z ON z.sweep_id = a.sweep_id AND z.seed = a.seed"
+    "  AND z.cell IS CASE WHEN f.sweep_id IS NULL THEN a.cell ELSE f.cell END"
     " JOIN run rz ON rz.id = z.run AND rz.arm_index = 0"
     " JOIN metric_last la ON la.run_id = a.run"
     " JOIN metric_last lz ON lz.run_id = z.run AND lz.key_id = la.key_id"
-    " JOIN metric_key k ON k.id = la.key_id;";
+    " JOIN metric_key k ON k.id = la.key_id"
+    " WHERE ra.arm_index > 0 OR a.cell IS NOT z.cell;";
 
 const sak_documented_query sak_documented_queries[] = {
     {"runs", "One row per run with its provenance; tags as name=value, separated by spaces.",
@@ -146,7 +152,8 @@ const sak_documented_query sak_documented_queries[] = {
      "task has no single-task run.",
      "SELECT run, arm, seed, tasks, delta_m FROM delta_m ORDER BY delta_m DESC"},
     {"paired",
-     "Per seed and grid cell, each arm of a sweep minus the reference (first) arm.",
+     "Per seed and grid cell, each arm of a sweep minus the reference (first) arm; in a sweep of one arm, "
+     "each cell minus the first.",
      "SELECT arm, seed, value, reference_value, diff FROM paired"
      " WHERE metric = 'val/semseg/mIoU' ORDER BY arm, seed"},
     {NULL, NULL, NULL},
