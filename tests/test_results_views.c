@@ -422,6 +422,12 @@ static void sign_flips_count_every_pattern(void **state)
         }
         assert_true(fabs(sak_sign_flip_p(d, n, 0) - brute_force_p(d, n)) < 1e-12);
     }
+    double tied[20]; /* the longest exact test, on a grid where many patterns tie with the observed one */
+    for (int i = 0; i < 20; i++)
+        tied[i] = (i * i % 21 - 8) * 0.1;
+    const double p_tied = sak_sign_flip_p(tied, 20, 0), expected = brute_force_p(tied, 20);
+    if (fabs(p_tied - expected) >= 1e-12)
+        fail_msg("20 tied differences: p %.9f, expected %.9f", p_tied, expected);
     const double same[] = {1, 1, 1, 1, 1};
     assert_true(fabs(sak_sign_flip_p(same, 5, 0) - 0.0625) < 1e-12);
     assert_true(sak_sign_flip_p_min(5) == 0.0625);

@@ -109,8 +109,19 @@ static bool reaches(double sum, double observed)
     return fabs(sum) >= observed - 1e-12 * (1 + observed);
 }
 
+/* Sums of n <= HALF differences under all 2^n patterns of signs. */
+static void flipped_sums(const double *d, int n, double scale, double *sums)
+{
+    for (uint32_t signs = 0; signs < 1u << n; signs++) {
+        sums[signs] = 0;
+        for (int i = 0; i < n; i++)
+            sums[signs] += ((signs >> i) & 1 ? -d[i] : d[i]) / scale;
+    }
+}
+
 double sak_sign_flip_p(const double *d, int n, uint64_t seed)
 {
+    enum { HALF = 10 };
     if (n < 1)
         return 1;
     double sum = 0, scale = 0;
@@ -122,21 +133,16 @@ double sak_sign_flip_p(const double *d, int n, uint64_t seed)
         sum += d[i] / scale;
     const double observed = fabs(sum);
     if (n <= 20) {
-        /* Gray code: consecutive patterns differ in one sign, so each costs one addition. */
-        double at = 0;
-        for (int i = 0; i < n; i++)
-            at += d[i] / scale;
-        uint64_t extreme = 0, pattern = 0;
-        const uint64_t total = (uint64_t)1 << n;
-        for (uint64_t k = 0; k < total; k++) {
-            extreme += reaches(at, observed);
-            int bit = 0;
-            while (bit < n - 1 && !(((k + 1) >> bit) & 1))
-                bit++;
-            at += ((pattern >> bit) & 1 ? 2 : -2) * d[bit] / scale;
-            pattern ^= (uint64_t)1 << bit;
-        }
-        return (double)extreme / (double)total;
+        /* Every sum from two halves: one carried from pattern to pattern would drift, and miss ties. */
+        double low[1 << HALF], high[1 << HALF];
+        const int n_low = n < HALF ? n : HALF, n_high = n - n_low;
+        flipped_sums(d, n_low, scale, low);
+        flipped_sums(d + n_low, n_high, scale, high);
+        uint64_t extreme = 0;
+        for (uint32_t k = 0; k < 1u << n_high; k++)
+            for (uint32_t j = 0; j < 1u << n_low; j++)
+                extreme += reaches(low[j] + high[k], observed);
+        return ldexp((double)extreme, -n);
     }
     const int draws = 100000;
     sak_rng r = sak_rng_open(seed, SAK_RNG_SAMPLE, 0, 0);
