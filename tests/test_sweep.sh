@@ -149,4 +149,24 @@ kill -INT $pid
 status=0; wait $pid || status=$?
 [ "$status" = 130 ] || fail "interrupted sweep exited with $status"
 is "select count(*) from run where state <> 'stopped'" 0
+
+# paused between the points of a sampler, when no trial waits: there is more to come
+export SAK_DB=$tmp/f/sak.db
+cat > search.lua <<'LUA'
+local sak = require "sak"
+return sak.ablation "search" {
+  base = "long.lua", objective = { metric = "val/depth/RMSE", goal = "min" },
+  space = { ["stages[1].optim.lr"] = sak.log_uniform { 1e-4, 1e-2 } },
+  sampler = sak.tpe { trials = 5, startup = 2, batch = 1 },
+}
+LUA
+sed 's/iterations = [0-9]*/iterations = 3000/' mini.lua > long.lua
+"$sak" sweep search.lua > search.out 2> search.err & pid=$!
+until [ "$(value "select count(*) from trial where n = 3 and state = 'running'" 2> /dev/null)" = 1 ]; do sleep 0.02; done
+gives 0 'once its current trials are done' stop search
+status=0; wait $pid || status=$?
+[ "$status" = 130 ] || fail "a paused search exited with $status: $(cat search.out search.err)"
+is "select state || (select count(*) from trial where state = 'done') from sweep" paused3
+gives 0 'next: sak compare' resume search
+is "select state || (select count(*) from trial where state = 'done') from sweep" done5
 echo "sweep: $(wc -l < expected) values equal for 1 and 3 trials at a time"

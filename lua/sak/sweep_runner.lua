@@ -210,7 +210,9 @@ end
 function Runner:outcome()
   local n = { queued = 0, running = 0, done = 0, failed = 0, pruned = 0 }
   for _, t in ipairs(self.rows) do n[t.state] = n[t.state] + 1 end
-  if self.ending and n.queued + n.running > 0 then
+  n.left = self.plan:total(self.rows) - n.done - n.failed - n.pruned
+  -- what a sampler would have proposed next is no trial yet
+  if self.ending and (n.queued + n.running > 0 or #self.plan:missing(self.rows) > 0) then
     return n, self.ending == "now" and "stopped" or "paused", n.failed > 0 and self.job.fail_fast and 1 or 130
   end
   return n, n.failed > 0 and "failed" or "done", n.failed > 0 and 1 or 0

@@ -155,7 +155,7 @@ function view.closing(store, sweep, rows, n, state, quiet)
   end
   if state == "stopped" or state == "paused" then
     io.stderr:write(("sweep '%s' %s with %d trials to go; go on with: sak resume %s\n"):format(sweep.name, state,
-      n.queued + n.running, sweep.name))
+      n.left, sweep.name))
   end
 end
 
