@@ -51,6 +51,11 @@ SAK_DB=$tmp/b/sak.db gives 0 plain resume mini --seeds 4
 cmp expected other || fail "trials differ between 1 and 3 at a time"
 [ "$(wc -l < expected)" -gt 500 ] || fail "few results"
 
+# a stored sweep takes no seeds but its own
+sed -i 's/sak.seeds(3)/{ 0, 1, 7 }/' mini_sweep.lua
+gives 2 'asks for seed 7, but the 4 seeds .* are 0, 1, 2, 3' sweep mini_sweep.lua
+cp "$OLDPWD/tests/scripts/mini_sweep.lua" .
+
 # what is stored is what runs: the script may change or go, and is told apart when it is run again
 sed -i 's/1e-2/2e-2/; s/"decay"/"decayed"/' mini_sweep.lua
 gives 2 '^+ decayed/stages\[1\].optim.lr=0.02' sweep mini_sweep.lua

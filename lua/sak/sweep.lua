@@ -175,6 +175,29 @@ local function create(store, loaded, job)
   return id
 end
 
+--- The ablation as it was frozen, with at least the seeds it has and at most those now asked for.
+local function thaw(store, row, seeds)
+  local stored = store:query("select count(distinct seed) as n from trial where sweep_id = ?1", row.id)[1].n
+  local f = host.decode(store:blob(row.frozen_sha256))
+  local loaded, problems = config.load(f.script, f.set, { files = f.files, grid = f.grid, ablation = true,
+    seeds = math.max(stored, seeds or 0, 1) })
+  if not loaded then error(failure.new(1, config.format(problems))) end
+  return loaded, f
+end
+
+--- A stored sweep goes on with seeds of its own: others in the script would not be run.
+local function check_seeds(store, row, loaded, job)
+  local asked, own, has = loaded.resolved.seeds, thaw(store, row, #loaded.resolved.seeds).resolved.seeds, {}
+  for _, seed in ipairs(own) do has[seed] = true end
+  for _, seed in ipairs(asked) do
+    if not has[seed] then
+      error(failure.new(2, ("%s asks for seed %d, but the %d seeds of the sweep '%s' in %s are %s\n  help: --new begins "
+        .. "another sweep; --seeds N is how many the stored one is to have"):format(job.args[1], seed, #own, row.name, job.db,
+        table.concat(own, ", "))))
+    end
+  end
+end
+
 --- The stored sweep that a script means, or a new one.
 local function find_or_create(store, loaded, job)
   local own = identity(loaded)
@@ -182,6 +205,7 @@ local function find_or_create(store, loaded, job)
   if not job.fresh then
     for _, row in ipairs(rows) do
       if row.identity == own then
+        check_seeds(store, row, loaded, job)
         local r = loaded.resolved
         store:sweep_describe(row.id, { question = r.question, objective = r.objective.metric, goal = r.objective.goal })
         return row.id
@@ -198,16 +222,6 @@ local function find_or_create(store, loaded, job)
 end
 
 -- Going on ----------------------------------------------------------------------------------------
-
---- The ablation as it was frozen, with at least the seeds it has and at most those now asked for.
-local function thaw(store, row, seeds)
-  local stored = store:query("select count(distinct seed) as n from trial where sweep_id = ?1", row.id)[1].n
-  local f = host.decode(store:blob(row.frozen_sha256))
-  local loaded, problems = config.load(f.script, f.set, { files = f.files, grid = f.grid, ablation = true,
-    seeds = math.max(stored, seeds or 0, 1) })
-  if not loaded then error(failure.new(1, config.format(problems))) end
-  return loaded, f
-end
 
 ---@param id integer
 ---@param seeds? integer  total per arm
