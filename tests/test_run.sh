@@ -39,6 +39,14 @@ done
 "$sak" run tests/scripts/tiny.lua --quiet > "$tmp/with_delta"
 grep -Eq 'delta_m [+-][0-9.]+%' "$tmp/with_delta" || fail "no delta_m: $(cat "$tmp/with_delta")"
 
+# but not those on other training images, or with edges scored otherwise
+for set in seed=0 seed=1 eval.edge_protocol=seism 'stages[1].data=sak.data.rooms { train = 3, val = 1, size = { 16, 16 } }'; do
+    "$sak" run tests/scripts/mini.lua --quiet --set "$set" > /dev/null
+done
+kinds=$(value "select group_concat(n) from (select count(*) as n from runs where experiment = 'mini' \
+group by compare_sha256 order by min(run))")
+[ "$kinds" = '"2,1,1"' ] || fail "runs that a baseline holds for alike: $kinds, wanted 2,1,1"
+
 # a router of one's own learns
 "$sak" run tests/scripts/own_router.lua --quiet > /dev/null
 spread=$(value "select max(value) - min(value) > 1e-6 from metrics m join runs r using (run) \

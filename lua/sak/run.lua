@@ -8,6 +8,7 @@ local dataset = require "sak.dataset"
 local freeze = require "sak.freeze"
 local stages = require "sak.stages"
 local paths = require "sak.paths"
+local schema = require "sak.schema"
 local stored = require "sak.stored"
 local summary = require "sak.summary"
 
@@ -29,15 +30,28 @@ local function provenance(script)
   return { commit = commit, dirty = diff ~= "", diff = diff ~= "" and diff or nil }
 end
 
---- What a single-task baseline must share with a multi-task run: data, stem, head and how stage 2
---- trains, without seed, tasks and kind.
+--- How edges are scored; nil where nothing was said, as in databases that did not tell this apart.
+local function edge_scoring(eval)
+  local fields, said = schema.families.eval.kinds.eval.by_name, nil
+  for _, name in ipairs { "edge_protocol", "edge_max_dist" } do
+    if eval[name] ~= fields[name].default then
+      said = said or {}
+      said[name] = eval[name]
+    end
+  end
+  return said
+end
+
+--- What a single-task baseline must share with a multi-task run: data, stem, head, how stage 2 trains
+--- and edges are scored, without seed, tasks and kind.
 local function comparable(cfg)
   local last = cfg.stages[#cfg.stages]
   local stage = {}
-  for _, k in ipairs { "batch", "iterations", "epochs", "optim", "schedule", "clip", "augment" } do
+  for _, k in ipairs { "data", "batch", "iterations", "epochs", "optim", "schedule", "clip", "augment" } do
     stage[k] = last[k]
   end
-  return host.sha256(host.encode { data = cfg.data, stem = cfg.student.stem, head = cfg.student.head, stage = stage })
+  return host.sha256(host.encode { data = cfg.data, stem = cfg.student.stem, head = cfg.student.head, stage = stage,
+    edges = edge_scoring(cfg.eval) })
 end
 
 --- What the environment tells sak, as JSON.
