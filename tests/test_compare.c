@@ -166,6 +166,23 @@ static void with_a_single_arm_the_first_cell_is_the_reference(void **state)
     sak_store_close(s);
 }
 
+static void the_first_cell_stays_the_reference_when_its_trial_was_run_last(void **state)
+{
+    sak_store *s = fresh(state);
+    add_run(s, "b", "'base'", 0, "'rank=16'", 0, "13", "1");
+    add_run(s, "a", "'base'", 0, "'rank=8'", 0, "10", "1"); /* failed first, and was tried again */
+    OK(sak_store_exec(s,
+                      "insert into trial(id, sweep_id, n, state, created_us) values (1, 1, 1, 'done', 1),"
+                      " (2, 1, 2, 'done', 1); update run set trial_id = 3 - id;",
+                      err));
+    sak_comparison c = compare(s, NULL, 1, sweep_name);
+    assert_string_equal(c.rows[0].arm, "rank=8");
+    assert_true(c.rows[0].is_reference);
+    close_to("rank 16 against 8", c.rows[1].diff.mean, 3);
+    sak_comparison_close(&c);
+    sak_store_close(s);
+}
+
 static void runs_stand_for_all_seeds_of_their_configuration(void **state)
 {
     sak_store *s = fresh(state);
@@ -213,6 +230,7 @@ int main(void)
         CASE(holms_correction_counts_all_arms_of_a_metric_and_no_other),
         CASE(arms_are_compared_within_a_cell),
         CASE(with_a_single_arm_the_first_cell_is_the_reference),
+        CASE(the_first_cell_stays_the_reference_when_its_trial_was_run_last),
         CASE(runs_stand_for_all_seeds_of_their_configuration),
         CASE(what_cannot_be_compared_is_named),
     };

@@ -8,9 +8,12 @@
     "SELECT json_group_array(json_array(run, place, cell_place, cell, arm, reference)), count(*),"  \
     " count(DISTINCT arm) FROM (" rows ")"
 
-/* Cells and arms come in the order in which their first runs began, the reference first. */
+/* A run's place in its sweep: of its trial, as runs are numbered anew when they are tried again. */
+#define TRIAL_OF_G "coalesce((SELECT t.n FROM run q JOIN trial t ON t.id = q.trial_id WHERE q.id = g.run), g.run)"
+
+/* Cells come in the order of their first trials, the reference arm first. */
 static const char of_sweep[] = AS_JSON(
-    "SELECT g.run, r.arm_index AS place, min(r.id) OVER (PARTITION BY g.cell) AS cell_place, g.cell,"
+    "SELECT g.run, r.arm_index AS place, min(" TRIAL_OF_G ") OVER (PARTITION BY g.cell) AS cell_place, g.cell,"
     " g.arm, r.arm_index = 0 AS reference FROM replicates g JOIN run r ON r.id = g.run"
     " WHERE g.sweep_id = ?1");
 
@@ -18,7 +21,7 @@ static const char of_sweep[] = AS_JSON(
 static const char of_cells[] = AS_JSON(
     "SELECT run, place, 0 AS cell_place, NULL AS cell, coalesce(cell, arm) AS arm,"
     " place = min(place) OVER () AS reference FROM"
-    " (SELECT g.run, min(g.run) OVER (PARTITION BY g.cell) AS place, g.cell, g.arm"
+    " (SELECT g.run, min(" TRIAL_OF_G ") OVER (PARTITION BY g.cell) AS place, g.cell, g.arm"
     "  FROM replicates g WHERE g.sweep_id = ?1)");
 
 /* ?1: JSON array of [run, label], the reference first; seeds of a configuration are replicates. */
