@@ -141,6 +141,18 @@ says out "n is too small to conclude" "compare of single runs"
 runs 0 compare 1 3 --json; json "compare --json"
 runs 0 compare 1 3 --csv --metric '*RMSE'
 line out '^val/depth/RMSE,min,m,,3,0,1,0\.6.*,too few seeds' "compare --csv"
+cp runs.db uneven.db # two arms with twelve seeds leave Holm's last step to one with six
+"$sak" sql --write --db uneven.db "insert into sweep(id, name, created_us) values (77, 'uneven', 1);
+    insert into metric_key(id, name, goal, task) values (777, 'val/uneven', 'max', 'uneven');
+    with recursive seed(s) as (select 0 union all select s + 1 from seed where s < 11)
+    insert into run(id, uid, experiment_id, name, kind, sweep_id, arm, arm_index, seed, state, attempts, started_us, group_sha256)
+    select 7000 + 100 * a + s, 'uneven' || a || '.' || s, (select min(id) from experiment), 'uneven', 'sak', 77, 'arm' || a, a, s,
+        'done', 1, 1, 'uneven' || a from seed join (select 0 as a union select 1 union select 2 union select 3) where a < 3 or s < 6;
+    insert into metric_last select id, 777, 1, 1, 1, arm_index * 10 + seed * (arm_index + 1), 0, 0, 0, 0, 0, 1, 0 from run
+        where sweep_id = 77" >out 2>err || fail "uneven: $(cat err)"
+runs 0 compare uneven --metric val/uneven --db uneven.db
+line out '^ *arm3 .* 0\.031 +0\.031 +better *$' "compare of arms with different numbers of seeds"
+! grep -q 'too small to conclude' out || fail "every test shows a difference, but: $(cat out)"
 runs 0 ls
 line out '^ *3 +baseline +0 +done +2023-11-14 22:46 +3 +200 +semseg=40  depth=0.6 *$' "ls"
 line out '^ *2 +probe +1 +failed .* multitask/loss=3.5 *$' "ls of a run without task metrics"

@@ -7,6 +7,10 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 
+static bool shown(const sak_compared *r, double level)
+{
+    return r->p_holm <= 1 - level; /* false where there is no test */
+}
 
 /* One word per row; the sentences below the table say what it rests on. */
 static const char *verdict(const sak_compared *r, double level)
@@ -15,10 +19,8 @@ static const char *verdict(const sak_compared *r, double level)
         return "reference";
     if (r->pairs == 0)
         return "no common seed";
-    if (r->pairs < sak_compare_seeds_needed(level, r->tests))
-        return "too few seeds";
-    if (!(r->p_holm <= 1 - level))
-        return "no difference shown";
+    if (!shown(r, level)) /* in this order: next to arms with more seeds fewer can do */
+        return r->pairs < sak_compare_seeds_needed(level, r->tests) ? "too few seeds" : "no difference shown";
     if (!r->goal)
         return r->diff.mean > 0 ? "higher" : "lower";
     return (r->diff.mean > 0) == (strcmp(r->goal, "max") == 0) ? "better" : "worse";
@@ -95,12 +97,12 @@ static void print_metric(const sak_compared *rows, int n, double level, FILE *f)
 /* What the intervals and tests are, and what they cannot say with so few seeds. */
 static void explain(const sak_comparison *c, FILE *f)
 {
-    const sak_compared *weakest = NULL; /* the test that can show least */
+    const sak_compared *weakest = NULL; /* of the tests that show nothing the one that can show least */
     bool cells = false;
     for (int i = 0; i < c->n; i++) {
         const sak_compared *r = &c->rows[i];
         cells = cells || r->cell;
-        if (r->pairs && (!weakest || r->pairs < weakest->pairs))
+        if (r->pairs && !shown(r, c->level) && (!weakest || r->pairs < weakest->pairs))
             weakest = r;
     }
     fprintf(f,
