@@ -106,6 +106,13 @@ grep -q 'error: .*no lease today' err || fail "$(cat out err)"
 gives 0 plain resume mini --seeds 2
 is "select count(*) || ',' || sum(attempts) from trial where state = 'done'" 8,8
 
+# the script's number of threads holds for what goes on, too
+export SAK_DB=$tmp/t/sak.db
+sed 's/question =/threads = 1, question =/' mini_sweep.lua > one_thread.lua
+gives 0 '1 thread each' sweep one_thread.lua --seeds 1 --set stages[1].iterations=2
+gives 0 '1 thread each' resume one_thread --seeds 2
+gives 0 '3 threads each' resume one_thread --seeds 3 --threads 3
+
 export SAK_DB=$tmp/a/sak.db
 gives 2 "no such path; did you mean" sweep mini_sweep.lua --grid stages[1].optim.lrr=1,2
 gives 2 'of 3 is not\|must be' sweep mini_sweep.lua --set 'stages[1].batch=0' --new

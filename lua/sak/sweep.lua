@@ -229,6 +229,7 @@ end
 local function go_on(store, id, seeds, job)
   local row = store:query("select * from sweep where id = ?1", id)[1]
   local loaded, f = thaw(store, row, seeds)
+  if job.threads == 0 and loaded.runtime.threads then core.threads(loaded.runtime.threads) end
   store:sweep_claim(id)
   if job.retry then
     local n = store:sweep_retry(id)
@@ -256,7 +257,6 @@ function sweep.run(job)
   if #loaded.warnings > 0 then io.stderr:write(config.format(loaded.warnings), "\n") end
   local store <close> = core.store(job.db, "write")
   local id = find_or_create(store, loaded, job)
-  if job.threads == 0 and loaded.runtime.threads then core.threads(loaded.runtime.threads) end
   return go_on(store, id, #loaded.resolved.seeds, job)
 end
 
