@@ -93,6 +93,14 @@ SAK_DB=$tmp/beside.db gives 0 '^sweep my_mini$' compare my_mini
 SAK_DB=$tmp/copies/sak.db gives 2 "neither a sweep nor a run 'fourth'; its latest sweeps: mini" compare fourth
 gives 2 'not running' stop mini
 
+# a stopper that goes by the objective does not go on by another one
+sed 's/grace = 100/grace = 2/; s/metric = "multitask.loss", goal = "min", //; s#val/depth/RMSE#multitask/loss#; s/{ 1e-2, .* } },/{ 1e-2, 1e-3 } },/' \
+    "$OLDPWD/tests/scripts/mini_halving.lua" > halving.lua
+SAK_DB=$tmp/halving.db gives 0 'next: sak compare halving' sweep halving.lua --seeds 1
+sed -i 's#multitask/loss#multitask/lr#' halving.lua
+SAK_DB=$tmp/halving.db gives 2 "stops trials by 'multitask/lr' (min), the sweep 'halving' .* by 'multitask/loss'" sweep halving.lua --seeds 2
+SAK_DB=$tmp/halving.db gives 0 'next: sak compare' sweep halving.lua --seeds 1 --new
+
 # a trial that cannot be marked as running ends the sweep with the cause; it goes on once it can
 export SAK_DB=$tmp/e/sak.db
 gives 0 plain sweep mini_sweep.lua --seeds 1 --set stages[1].iterations=2

@@ -183,6 +183,11 @@ function ablation_config.load(config, loader, report, found, changes, options)
     end
     names[arm.name] = true
   end
+  local listed = {}
+  for i, seed in ipairs(resolved.seeds) do
+    if listed[seed] then cx.problem({ "seeds", i }, ("seed %d is listed twice"):format(seed)) end
+    listed[seed] = true
+  end
   for path, values in pairs(options.axes) do
     resolved.grid[path] = values
   end

@@ -11,6 +11,7 @@ local plan = require "sak.sweep_plan"
 local run = require "sak.run"
 local runner = require "sak.sweep_runner"
 local spec = require "sak.spec"
+local stopper = require "sak.stopper"
 local teachers = require "sak.teachers"
 
 local sweep = {}
@@ -198,6 +199,19 @@ local function check_seeds(store, row, loaded, job)
   end
 end
 
+--- A stopper without a metric of its own goes by the objective: values of two metrics cannot be held against
+--- each other.
+local function check_stopper(row, loaded, job)
+  local own, objective = loaded.resolved.stopper, loaded.resolved.objective
+  if not own then return end
+  local old, new = stopper.complete(own, row.objective, row.goal), stopper.complete(own, objective.metric, objective.goal)
+  if old.metric ~= new.metric or old.goal ~= new.goal then
+    error(failure.new(2, ("%s now stops trials by '%s' (%s), the sweep '%s' in %s did by '%s' (%s)\n  help: --new begins "
+      .. "another sweep; metric and goal in the stopper keep it apart from the objective"):format(job.args[1], new.metric,
+      new.goal, row.name, job.db, old.metric, old.goal)))
+  end
+end
+
 --- The stored sweep that a script means, or a new one.
 local function find_or_create(store, loaded, job)
   local own = identity(loaded)
@@ -206,6 +220,7 @@ local function find_or_create(store, loaded, job)
     for _, row in ipairs(rows) do
       if row.identity == own then
         check_seeds(store, row, loaded, job)
+        check_stopper(row, loaded, job)
         local r = loaded.resolved
         store:sweep_describe(row.id, { question = r.question, objective = r.objective.metric, goal = r.objective.goal })
         return row.id

@@ -108,6 +108,9 @@ return sak.ablation "a" { base = "base.lua", arms = {
   { name = "a", set = { ["student.router.noisey"] = true } },
 } }]], nil, { files = { ["base.lua"] = base["base.lua"] } })
   contains(text, "x.lua:4:12: error: two arms are called 'a'")
+  contains(refused([[local sak = require "sak"
+return sak.ablation "a" { base = "base.lua", seeds = { 1, 2, 1 } }]], nil, { files = { ["base.lua"] = base["base.lua"] } }),
+    "x.lua:2:62: error: seed 1 is listed twice")
 end)
 
 test("an arm that breaks the base is found before anything runs", function()
