@@ -42,6 +42,12 @@ static void meters_refuse_what_does_not_fit(void **state)
     run_file("meter");
 }
 
+static void edges_are_monitored_as_published_for_their_data(void **state)
+{
+    (void)state;
+    run_file("evaluate");
+}
+
 static void shapes_and_attributes_are_checked(void **state)
 {
     (void)state;
@@ -111,6 +117,7 @@ int main(void)
     sak_gemm_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(meters_refuse_what_does_not_fit),
+        cmocka_unit_test(edges_are_monitored_as_published_for_their_data),
         cmocka_unit_test(shapes_and_attributes_are_checked),
         cmocka_unit_test(teachers_are_what_their_files_say),
         cmocka_unit_test(published_names_land_where_they_belong),

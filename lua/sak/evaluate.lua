@@ -2,13 +2,15 @@
 
 local core = require "sak.core"
 local dataset = require "sak.dataset"
+local schema = require "sak.schema"
 
 local evaluate = {}
 
-local function meter(task, info, eval, final)
+local function meter(task, info, cfg, final)
   local classes = task == "semseg" and info.classes or task == "human_parts" and info.parts or 0
-  return core.meter(task, { classes = classes, edge_match = final, protocol = eval.edge_protocol,
-    max_dist = eval.edge_max_dist })
+  local own = schema.edge_scoring[cfg.data.kind]
+  return core.meter(task, { classes = classes, edge_match = final, edge_weight = own and own.weight,
+    protocol = cfg.eval.edge_protocol, max_dist = cfg.eval.edge_max_dist })
 end
 
 --- Adds the (B, E) router weights that the graph leaves under router/<task>/level<k>, and the entropy
@@ -75,7 +77,7 @@ function evaluate.trivial(ctx, data, cfg, tasks)
   local trivial, meters = {}, {}
   for _, task in ipairs(tasks) do
     trivial[task] = core.trivial(task, task == "human_parts" and data.info.parts or data.info.classes)
-    meters[task] = meter(task, data.info, cfg.eval, true)
+    meters[task] = meter(task, data.info, cfg, true)
   end
   for _ = 1, fit:batches() do
     fit:next(graph)
@@ -108,7 +110,7 @@ function evaluate.run(ctx, graph, o)
   local fields = { "image", table.unpack(o.tasks) }
   local loader <close> = dataset.val_loader(o.data, o.cfg.data, o.cfg.eval.batch, fields)
   local meters, sums = {}, {}
-  for _, task in ipairs(o.tasks) do meters[task] = meter(task, o.data.info, o.cfg.eval, o.final) end
+  for _, task in ipairs(o.tasks) do meters[task] = meter(task, o.data.info, o.cfg, o.final) end
   local n = loader:batches()
   local progress <close> = core.progress(n, "evaluating", { per_step = o.cfg.eval.batch, unit = "images",
     tty = ctx.job.tty, quiet = ctx.job.quiet or not o.final })

@@ -285,16 +285,16 @@ function checks.spec(cx, type, v, steps, place)
   for _, field in ipairs(kind.fields) do
     local name = field[1]
     local value, default = raw[name], default_of(kind, field, raw, place)
+    local nested = field.place and field.place(node) or _G.type(default) == "table" and default or nil
     if value ~= nil and field.excludes and raw[field.excludes] ~= nil and name < field.excludes then
       cx.problem(with(steps, name), ("%s: give either %s or %s, not both"):format(label(steps),
         name, field.excludes), nil, "key")
     elseif value ~= nil then
-      local nested = _G.type(default) == "table" and default or nil
       node[name] = resolve.value(cx, field[2], value, with(steps, name), nested, node)
     elseif _G.type(default) == "function" then
       late[#late + 1] = field
     elseif default ~= nil then
-      node[name] = resolve.value(cx, field[2], default, with(steps, name), nil, node)
+      node[name] = resolve.value(cx, field[2], default, with(steps, name), field.place and nested, node)
     elseif field.required then
       cx.problem(steps, ("%s needs '%s': %s"):format(#steps == 0 and "the " .. family.name
         or label(steps), name, field[3]))

@@ -45,6 +45,23 @@ test("the repository's main experiment resolves from its file", function()
   equal(c.sources[2].kind, "embedded")
 end)
 
+test("the radius within which edges match is the one published for the data", function()
+  local function radius(kind, more, overrides)
+    local data = { rooms = "sak.data.rooms { size = 32 }", folder = "sak.data.folder { root = 'x', size = 32 }",
+      pascal = "sak.data.pascal { root = 'x', size = 32 }" }
+    return loads(small { data = data[kind], more = more,
+      student = "sak.student { stem = sak.vit { width = 32, heads = 2, patch = 8 }, tasks = { 'edge' } }" }, overrides)
+      .resolved.eval.edge_max_dist
+  end
+  equal(radius "pascal", 0.0075)
+  equal(radius("pascal", "eval = sak.eval { every = 5 }"), 0.0075)
+  equal(radius("pascal", nil, { "eval.every=5" }), 0.0075)
+  equal(radius("pascal", "eval = { edge_max_dist = 0.011 }"), 0.011)
+  equal(radius("pascal", nil, { "eval.edge_max_dist=0.02" }), 0.02)
+  equal(radius "folder", 0.011)
+  equal(radius "rooms", 0.011)
+end)
+
 test("hashes are stable, and the group hash ignores the seed only", function()
   local a, b = loads(small()), loads(small())
   equal(a.config_sha256, b.config_sha256)

@@ -18,7 +18,7 @@ test("every setting has a type that can be put into words, and a meaning", funct
         assert(type(field[3]) == "string" and #field[3] > 5, at .. " has no meaning")
         assert(not field.excludes or kind.by_name[field.excludes].excludes == field[1], at)
         for key in pairs(field) do
-          assert(math.type(key) or ("default required excludes runtime shape"):find(key, 1, true), at .. "." .. key)
+          assert(math.type(key) or ("default place required excludes runtime shape"):find(key, 1, true), at .. "." .. key)
         end
         count = count + 1
       end

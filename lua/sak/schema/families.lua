@@ -14,6 +14,9 @@ families.schema = schema
 schema.tasks = { "semseg", "depth", "normals", "edge", "sal", "human_parts" }
 --- Published weight of each task's loss (sak-method.md, section 4).
 schema.task_weights = { semseg = 1, human_parts = 2, sal = 5, edge = 50, normals = 10, depth = 1 }
+--- How edges are scored on data where it is not done as on NYUD: weight of edge pixels in the
+--- monitor, matching radius over the diagonal (section 6).
+schema.edge_scoring = { pascal = { weight = 0.95, max_dist = 0.0075 } }
 --- Teachers that `sak` trains itself, by the recipes in experiments/teachers/.
 schema.builtin_teachers = { "clip", "dinov2", "sam" }
 --- Model kinds: the method and the baselines it is held against.
@@ -27,6 +30,7 @@ schema.models = {
 ---@field [3] string  meaning
 ---@field default? any
 ---@field required? boolean
+---@field place? fun(node: table): table?  defaults of what stands here that depend on the fields before it
 ---@field excludes? string  a sibling that cannot be given as well
 ---@field shape? boolean  part of an encoder's architecture, which a built-in teacher's recipe
 ---decides
