@@ -31,6 +31,18 @@ and level = 1 and expert <> 'entropy'")
 "$sak" sql --csv "$(printf "$finals" 4)" > "$tmp/other"
 ! cmp -s "$tmp/finals.1" "$tmp/other" || fail "another seed gave the same metrics"
 
+# the objective is sum_k w_k L_k + alpha sum_t w_t sum_l L_tl, of the terms as they are logged (tasks weighted)
+"$sak" run tests/scripts/tiny.lua --quiet --set name=weighed --set stages[2].alpha=0.25 --set teachers[1].weight=2 \
+    --set stages[2].teachers.b=5 > /dev/null 2>&1
+off=$(value "select count(*) || ' ' || coalesce(sum(off > 1e-5), 'nothing') from (select abs(sum(m.value * case
+    when metric glob '*/loss' then -1.0 when metric glob '*/task/*' then 1
+    when metric glob 'distill/kd/a_*' then 2 when metric glob 'distill/kd/b_*' then 1
+    when metric glob 'multitask/kd/a_*' then 0.25 * 2 when metric glob 'multitask/kd/b_*' then 0.25 * 5 end))
+    / max(case when metric glob '*/loss' then m.value end) as off
+  from metrics m join runs r using (run) where r.experiment = 'weighed' and (metric glob '*/kd/*'
+    or metric glob 'multitask/task/*' or metric in ('distill/loss', 'multitask/loss')) group by m.step)")
+[ "$off" = '8 0' ] || fail "steps, and those whose loss is not the weighted sum of its terms: $off"
+
 # single-task runs of the same configuration give delta_m
 for task in semseg depth normals edge sal human_parts; do
     "$sak" run tests/scripts/tiny.lua --quiet --set model=single_task --set "student.tasks=[\"$task\"]" \
