@@ -45,6 +45,31 @@ test("the repository's main experiment resolves from its file", function()
   equal(c.sources[2].kind, "embedded")
 end)
 
+test("stages that say nothing else are trained as published", function()
+  local function agrees(got, wanted, at)
+    for key, v in pairs(wanted) do
+      local path = at .. "." .. key
+      if type(v) == "table" then
+        agrees(got[key], v, path)
+      else
+        assert(got[key] == v, ("%s is %s, published %s"):format(path, tostring(got[key]), tostring(v)))
+      end
+    end
+  end
+  local r = loads(small { stages = "{ sak.distill { epochs = 30 }, sak.multitask { iterations = 40000 } }" }).resolved
+  local adamw = { kind = "adamw", betas = { 0.9, 0.999 }, eps = 1e-8 }
+  agrees(r.stages[1], { loss = "cos+l1", clip = false, optim = adamw,
+    schedule = { kind = "cosine", per = "iteration", warmup = 2, warmup_init = 1.25e-7, min_lr = 1e-5, lag = true },
+    augment = { resized_crop = { 0.08, 1 }, flip = 0.5, photometric = false, scale = false, crop = false } }, "distill")
+  agrees(r.stages[1].optim, { lr = 1e-3, weight_decay = 0.01 }, "distill.optim")
+  agrees(r.stages[2], { loss = "cos+l1", clip = 10, alpha = 1, optim = adamw, schedule = { kind = "poly", power = 0.9 },
+    augment = { scale = { 0.5, 2 }, crop = true, max_class = 0.75, flip = 0.5, photometric = true, resized_crop = false } },
+    "multitask")
+  agrees(r.stages[2].optim, { lr = 2e-5, weight_decay = 1e-6 }, "multitask.optim")
+  agrees(r.student, { adapter = { kind = "bottleneck", down_ratio = 4, scale_init = 1 }, router = { kind = "mor" },
+    head = { kind = "fusion" }, freeze = false, freeze_vit = false, lora = false, stem = { ln_eps = 1e-6 } }, "student")
+end)
+
 test("the radius within which edges match is the one published for the data", function()
   local function radius(kind, more, overrides)
     local data = { rooms = "sak.data.rooms { size = 32 }", folder = "sak.data.folder { root = 'x', size = 32 }",
