@@ -65,9 +65,10 @@ static void print_metric(const sak_compared *rows, int n, double level, FILE *f)
     bool cells = false;
     for (int i = 0; i < n; i++)
         cells = cells || rows[i].cell;
+    const char *unit = rows->unit ? rows->unit : "";
     fprintf(f, "%s", rows->metric);
-    if (rows->unit || rows->goal)
-        fprintf(f, "  (%s%s%s)", rows->unit ? rows->unit : "", rows->unit && rows->goal ? ", " : "",
+    if (*unit || rows->goal)
+        fprintf(f, "  (%s%s%s)", unit, *unit && rows->goal ? ", " : "",
                 !rows->goal                      ? ""
                 : strcmp(rows->goal, "max") == 0 ? "higher is better"
                                                  : "lower is better");
