@@ -50,6 +50,8 @@ check compare 21 26
 check sql "select * from delta_m where run = 21"
 check sql "select arm, seed, delta_m from delta_m where sweep = 'arms-1'"
 check sql "select * from seed_stats where sweep = 'arms-1' and metric = 'val/edge/odsF'"
+check sql "select * from paired where sweep = 'arms-1' and metric = 'val/edge/odsF'"
+per=1500 check sql "select * from paired where sweep = 'search' and metric glob 'val/*'"
 check sql "select g.arm, task, level, avg(weight) from routing g join runs using (run) where sweep = 'arms-1' group by 1, 2, 3"
 # what a report draws costs what its points cost; the rest of it does not scan either
 read -r scanned steps < <(costs 3 report arms-1 -o report.html)

@@ -103,23 +103,25 @@ const char sak_views_sql[] =
     " LEFT JOIN sweep s ON s.id = r.sweep_id;"
 
     /* Arms against the reference arm (arm_index 0) of the same sweep, cell and seed; in a sweep of one arm, cells
-     * against the first trial's (as choose.c).  SQLite takes a bare column from the row of the min(). */
+     * against the first trial's (as choose.c).  SQLite takes a bare column from the row of the min().  Its order of
+     * joins is kept: pairs of runs are found once, then each metric is looked up for them. */
     "CREATE VIEW paired AS"
-    " SELECT s.name AS sweep, a.cell, a.arm, CASE WHEN f.sweep_id IS NULL THEN z.arm ELSE z.cell END"
-    "  AS reference, a.seed, k.name AS metric, k.goal, la.value, lz.value AS reference_value, la.value - lz.value AS diff,"
-    "  a.run, z.run AS reference_run"
-    " FROM replicates a JOIN run ra ON ra.id = a.run"
-    " JOIN sweep s ON s.id = a.sweep_id"
-    " LEFT JOIN (SELECT g.sweep_id, g.cell, min(coalesce(t.n, g.run)) FROM replicates g"
-    "   JOIN run q ON q.id = g.run LEFT JOIN trial t ON t.id = q.trial_id"
-    "   GROUP BY g.sweep_id HAVING count(DISTINCT g.arm) = 1) f ON f.sweep_id = a.sweep_id"
-    " JOIN replicates z ON z.sweep_id = a.sweep_id AND z.seed = a.seed"
-    "  AND z.cell IS CASE WHEN f.sweep_id IS NULL THEN a.cell ELSE f.cell END"
-    " JOIN run rz ON rz.id = z.run AND rz.arm_index = 0"
-    " JOIN metric_last la ON la.run_id = a.run"
-    " JOIN metric_last lz ON lz.run_id = z.run AND lz.key_id = la.key_id"
-    " JOIN metric_key k ON k.id = la.key_id"
-    " WHERE ra.arm_index > 0 OR a.cell IS NOT z.cell;";
+    " WITH pair AS MATERIALIZED (SELECT s.name AS sweep, a.cell, a.arm,"
+    "   CASE WHEN f.sweep_id IS NULL THEN z.arm ELSE z.cell END AS reference,"
+    "   a.seed, a.run, z.run AS reference_run"
+    "  FROM sweep s CROSS JOIN replicates a ON a.sweep_id = s.id CROSS JOIN run ra ON ra.id = a.run"
+    "  LEFT JOIN (SELECT g.sweep_id, g.cell, min(coalesce(t.n, g.run)) FROM replicates g"
+    "    JOIN run q ON q.id = g.run LEFT JOIN trial t ON t.id = q.trial_id"
+    "    GROUP BY g.sweep_id HAVING count(DISTINCT g.arm) = 1) f ON f.sweep_id = s.id"
+    "  CROSS JOIN replicates z ON z.sweep_id = a.sweep_id AND z.seed = a.seed"
+    "   AND z.cell IS CASE WHEN f.sweep_id IS NULL THEN a.cell ELSE f.cell END"
+    "  CROSS JOIN run rz ON rz.id = z.run AND rz.arm_index = 0"
+    "  WHERE ra.arm_index > 0 OR a.cell IS NOT z.cell)"
+    " SELECT p.sweep, p.cell, p.arm, p.reference, p.seed, k.name AS metric, k.goal, la.value,"
+    "  lz.value AS reference_value, la.value - lz.value AS diff, p.run, p.reference_run"
+    " FROM metric_key k CROSS JOIN pair p"
+    " CROSS JOIN metric_last la ON la.run_id = p.run AND la.key_id = k.id"
+    " CROSS JOIN metric_last lz ON lz.run_id = p.reference_run AND lz.key_id = k.id;";
 
 const sak_documented_query sak_documented_queries[] = {
     {"runs", "One row per run with its provenance; tags as name=value, separated by spaces.",
