@@ -15,14 +15,9 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "must.h"
 
 static char root[64];
-
-static inline void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
-}
 
 /* A path below root; good until the fourth call after this one. */
 static inline const char *at(const char *name)
