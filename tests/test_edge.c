@@ -21,12 +21,7 @@
 #include "data/png.h"
 #include "metrics/edge.h"
 #include "metrics/internal.h"
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("%s", err->msg);
-}
+#include "must.h"
 
 static void near(const char *what, double got, double want, double tolerance)
 {

@@ -19,12 +19,7 @@
 #include "metrics/internal.h"
 #include "metrics/meter.h"
 #include "weights/weights.h"
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
-}
+#include "must.h"
 
 static void near(const char *what, double got, double want, double tolerance)
 {

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "weights/safetensors.h"
+#include "must.h"
 
 static char dir[64];
 static char path[128];
@@ -34,12 +35,6 @@ static int drop_dir(void **state)
     (void)state;
     unlink(path);
     return rmdir(dir); /* fails if a temporary file was left behind */
-}
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
 }
 
 static const float weights[6] = {0.0f, -1.5f, 3.25f, 1e-30f, 7.0f, -0.0f};

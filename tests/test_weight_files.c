@@ -19,6 +19,7 @@
 #include "weights/safetensors.h"
 #include "weights/pickle.h"
 #include "weights/weights.h"
+#include "must.h"
 
 #define FIXTURES "tests/fixtures/weights/"
 
@@ -46,12 +47,6 @@ static const char *in_dir(const char *name)
     turn = (turn + 1) % 4;
     snprintf(path[turn], sizeof path[turn], "%s/%s", dir, name);
     return path[turn];
-}
-
-static void must(sak_status st, const sak_error *err)
-{
-    if (st != SAK_OK)
-        fail_msg("status %d: %s", (int)st, err->msg);
 }
 
 static void open_as(sak_weights *w, const char *path, const char *key)
