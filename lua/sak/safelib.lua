@@ -176,21 +176,32 @@ local function check_pattern(s, pattern, plain)
   end
 end
 
-for _, name in ipairs { "find", "match", "gmatch", "gsub" } do
-  local original = string[name]
-  text[name] = function(s, pattern, a, b)
-    check_pattern(s, pattern, name == "find" and b)
-    return original(s, pattern, a, b)
-  end
+-- Each calls its original by name: that is what messages call it.
+
+function text.find(s, pattern, init, plain)
+  check_pattern(s, pattern, plain)
+  return string.find(s, pattern, init, plain)
 end
 
---- A library function whose one call takes as many steps as its first argument is long.
-local function charged(original, unit)
-  return function(first, ...)
-    if host.guarded() and (type(first) == "table" or type(first) == "string") then
-      host.charge(rawlen(first) / unit)
-    end
-    return original(first, ...)
+function text.match(s, pattern, init)
+  check_pattern(s, pattern)
+  return string.match(s, pattern, init)
+end
+
+function text.gmatch(s, pattern, init)
+  check_pattern(s, pattern)
+  return string.gmatch(s, pattern, init)
+end
+
+function text.gsub(s, pattern, replacement, n)
+  check_pattern(s, pattern)
+  return string.gsub(s, pattern, replacement, n)
+end
+
+--- Before a call that takes as many steps as this argument is long.
+local function charge(first, unit)
+  if host.guarded() and (type(first) == "table" or type(first) == "string") then
+    host.charge(rawlen(first) / unit)
   end
 end
 
@@ -205,18 +216,47 @@ local function copy(t)
   return result
 end
 
-local list = copy(table)
-for _, name in ipairs { "insert", "remove", "sort", "concat", "unpack" } do
-  list[name] = charged(table[name], name == "sort" and 0.1 or 4)
-end
-list.insert = function(t, ...)
-  if select("#", ...) > 1 and host.guarded() and type(t) == "table" then
-    host.charge(rawlen(t)) -- moves what follows; at the end nothing does
-  end
+local list, codes = copy(table), copy(utf8)
+
+function list.insert(t, ...)
+  if select("#", ...) > 1 and type(t) == "table" then charge(t, 1) end -- moves what follows; at the end nothing does
   return table.insert(t, ...)
 end
-local codes = copy(utf8)
-codes.len, codes.codepoint, codes.offset = charged(utf8.len, 2), charged(utf8.codepoint, 2), charged(utf8.offset, 2)
+
+function list.remove(t, ...)
+  charge(t, 4)
+  return table.remove(t, ...)
+end
+
+function list.sort(t, ...)
+  charge(t, 0.1)
+  return table.sort(t, ...)
+end
+
+function list.concat(t, ...)
+  charge(t, 4)
+  return table.concat(t, ...)
+end
+
+function list.unpack(t, ...)
+  charge(t, 4)
+  return table.unpack(t, ...)
+end
+
+function codes.len(s, ...)
+  charge(s, 2)
+  return utf8.len(s, ...)
+end
+
+function codes.codepoint(s, ...)
+  charge(s, 2)
+  return utf8.codepoint(s, ...)
+end
+
+function codes.offset(s, ...)
+  charge(s, 2)
+  return utf8.offset(s, ...)
+end
 
 function list.move(from, first, last, to, into)
   if host.guarded() and math.type(first) and math.type(last) and last - first > 1000000 then
