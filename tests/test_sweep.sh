@@ -40,6 +40,13 @@ is "select question || objective || goal || state || total from sweep" "Does a h
 is "select count(*) from paired where metric = 'val/depth/RMSE'" 6
 [ -z "$(ls a/spool)" ] || fail "spools are left: $(ls a/spool)"
 
+# what a worker that was killed after its run's last record has left goes when the sweep goes on
+done_run=a/runs/$("$sak" sql --csv "select max(uid) from run where state = 'done'" | tr -d '\r' | tail -1)
+mkdir -p "$done_run/checkpoints"
+touch "$done_run/checkpoints/s1-8.safetensors"
+gives 0 plain sweep mini_sweep.lua
+[ ! -e "$done_run/checkpoints" ] || fail "left: $(ls "$done_run/checkpoints")"
+
 # run again: nothing to do; more seeds: only those; one at a time gives the same bits
 gives 0 plain sweep mini_sweep.lua
 gives 0 plain sweep mini_sweep.lua --seeds 4 --jobs 3

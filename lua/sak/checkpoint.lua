@@ -102,15 +102,21 @@ function Keeper:is_rewind_point(iteration)
   return self.rewinding and (iteration == 0 or self.ctx.step % self.spec.every == 0)
 end
 
---- Drops what is no longer to be kept.
-function Keeper:prune(done)
-  local list, spec = entries(self.folder), self.spec
-  local last = done and #list or #list - spec.keep
-  for i = 1, last do
+--- Drops all checkpoints but the latest `keep`, those kept for good, and one that is asked for.
+local function prune(folder, spec, keep, wanted)
+  local list = entries(folder)
+  for i = 1, #list - keep do
     local e = list[i]
     local archived = spec.keep_every > 0 and e.step % spec.keep_every == 0
-    if not archived and (done or e.path ~= self.rewind_path) then os.remove(e.path) end
+    if not archived and e.path ~= wanted then os.remove(e.path) end
   end
+end
+
+--- Once a run stands as done in the database, its best checkpoint and those kept for good remain.
+---@param spec table  resolved checkpoint settings
+function checkpoint.tidy(folder, spec)
+  prune(folder, spec, 0)
+  if #core.files(folder) == 0 then os.remove(folder) end
 end
 
 --- Learns what became of the file that was being written; with wait, once it is there.
@@ -120,7 +126,7 @@ function Keeper:collect(wait)
   if r.error then
     self:warn(("no checkpoint: %s; the run goes on, the one before it stays"):format(r.error))
   else
-    self:prune(false)
+    prune(self.folder, self.spec, self.spec.keep, self.rewind_path)
   end
 end
 
@@ -227,10 +233,6 @@ function Keeper:close()
   if host.exists(best) == "file" then self.ctx.run:artifact(best, "checkpoint") end
 end
 
---- Once a run stands as done in the database, its best checkpoint and those kept for good remain.
-function Keeper:tidy()
-  self:prune(true)
-  if #core.files(self.folder) == 0 then os.remove(self.folder) end
-end
+function Keeper:tidy() checkpoint.tidy(self.folder, self.spec) end
 
 return checkpoint

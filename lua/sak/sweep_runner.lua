@@ -10,6 +10,7 @@ local paths = require "sak.paths"
 local plan = require "sak.sweep_plan"
 local stopper = require "sak.stopper"
 local summary = require "sak.summary"
+local trials = require "sak.trial"
 local view = require "sak.sweep_view"
 
 local runner = {}
@@ -55,11 +56,13 @@ end
 
 -- Workers -----------------------------------------------------------------------------------------
 
+function Runner:checkpoints(uid) return ("%s/runs/%s/checkpoints"):format(paths.folder(self.job.db), uid) end
+
 --- The trial's earlier run, where that ended undone and left a checkpoint to go on from.
 function Runner:interrupted_run(trial)
   local run = trial.run_id and self.store:query("select id, uid, state, attempts from run where id = ?1", trial.run_id)[1]
   if not run or run.state ~= "lost" and run.state ~= "stopped" then return nil end
-  return checkpoint.any(("%s/runs/%s/checkpoints"):format(paths.folder(self.job.db), run.uid)) and run or nil
+  return checkpoint.any(self:checkpoints(run.uid)) and run or nil
 end
 
 function Runner:start(trial)
@@ -149,6 +152,18 @@ function Runner:listen(w)
 end
 
 -- Ending ------------------------------------------------------------------------------------------
+
+--- A worker that was killed between its run's last record and its end has left the checkpoints.
+function Runner:tidy()
+  for _, run in ipairs(self.store:query([[select t.id, r.uid from trial t join run r on r.id = t.run_id
+    where t.sweep_id = ?1 and t.state in ('done', 'pruned')]], self.id)) do
+    local folder = self:checkpoints(run.uid)
+    if checkpoint.any(folder) then
+      local ok, loaded = pcall(trials.load, self.store, run.id)
+      if ok then checkpoint.tidy(folder, loaded.runtime.checkpoint) end -- else they stay, and harm nobody
+    end
+  end
+end
 
 --- Ends the trials after their current step; they will be repeated.
 function Runner:stop_all(why)
@@ -245,6 +260,7 @@ function runner.run(store, sweep, job)
     store:sweep_leave(sweep.id, "failed")
     error(message, 0)
   end
+  self:tidy()
   local n, state, status = self:outcome()
   store:sweep_leave(sweep.id, state)
   if job.json then
