@@ -21,7 +21,8 @@ sample write 3 20 30
 sample read 5 30 50
 sample open 2 6 8
 sample mmap 2 1 2
-sample memory 1500 6500 28000
+# (gcov's own end of a program crashes where it finds no memory)
+grep -q __gcov_exit "$sak" || sample memory 1500 6500 28000
 sample malloc 40 600 1400
 grep -q ' 3 faults, [1-9]' "$tmp/said" || fail "failing allocations went unnoticed: $(cat "$tmp/said")"
 
