@@ -8,6 +8,8 @@ return sak.ablation "paths" {
   arms = {
     { name = "paths" },
     { name = "one_feature", note = "a linear head per teacher and level", set = { model = "distill_heads" } },
+    { name = "one_feature_wide", note = "the same, with as many parameters as paths and routers add",
+      set = { model = "distill_heads", ["student.stem.width"] = 144 } },
   },
   seeds = sak.seeds(3),
   objective = { metric = "val/semseg/mIoU" },

@@ -1,5 +1,6 @@
--- How should stem and paths be mixed?  The published router (one weight per image, noisy in training)
--- against the plain sum and other gates.  `sak sweep ablations/router.lua`
+-- How should stem and paths be mixed?  The published router (one weight per image, noisy in training) against the
+-- plain sum and other gates.  Only mor and cold have noise: hold the others against quiet.
+-- `sak sweep ablations/router.lua`
 local sak = require "sak"
 
 local function with(router) return { ["student.router"] = router } end
@@ -18,6 +19,7 @@ return sak.ablation "router" {
   base = "experiments/three_teachers.lua",
   arms = {
     { name = "mor", note = "as published: per image, noisy gating" },
+    { name = "quiet", note = "the same without noise", set = with(sak.router.mor { noisy = false }) },
     { name = "sum", note = "no router: everything is added", set = with(sak.router.sum {}) },
     { name = "token", note = "a weight per token", set = with(sak.router.token {}) },
     { name = "top2", note = "only the two largest of four", set = with(sak.router.topk { k = 2 }) },
@@ -25,7 +27,6 @@ return sak.ablation "router" {
     { name = "static", note = "learned, blind to the image", set = with(sak.router.static {}) },
     { name = "cold", note = "temperature 1/4: nearly one expert each",
       set = with(sak.router.mor { noisy = true, temperature = 0.25 }) },
-    { name = "warm", note = "temperature 4: nearly the mean", set = with(sak.router.mor { noisy = true, temperature = 4 }) },
     { name = "mine", note = "a function in this file: one gate per token from stem minus mean expert", set = with(mine) },
   },
   seeds = sak.seeds(3),

@@ -23,7 +23,8 @@ return sak.ablation "representation_bias" {
     { name = "clip", set = { ["teachers"] = { sak.teacher "clip" } } },
     { name = "sam", set = { ["teachers"] = { sak.teacher "sam" } } },
     { name = "random", set = { ["teachers"] = { sak.teacher "random" {
-      weights = "random", width = 128, depth = 8, heads = 4, patch = 8 } } } },
+      weights = "random", width = 128, depth = 4, heads = 4, patch = 8 } } } },
   },
   seeds = sak.seeds(3),
+  objective = { metric = "val/semseg/mIoU" },
 }

@@ -172,13 +172,43 @@ static void the_first_cell_stays_the_reference_when_its_trial_was_run_last(void 
     add_run(s, "b", "'base'", 0, "'rank=16'", 0, "13", "1");
     add_run(s, "a", "'base'", 0, "'rank=8'", 0, "10", "1"); /* failed first, and was tried again */
     OK(sak_store_exec(s,
-                      "insert into trial(id, sweep_id, n, state, created_us) values (1, 1, 1, 'done', 1),"
-                      " (2, 1, 2, 'done', 1); update run set trial_id = 3 - id;",
+                      "insert into trial(id, sweep_id, n, arm, cell, state, created_us) values"
+                      " (1, 1, 1, 'base', 'rank=8', 'done', 1), (2, 1, 2, 'base', 'rank=16', 'done', 1);"
+                      "update run set trial_id = 3 - id;",
                       err));
     sak_comparison c = compare(s, NULL, 1, sweep_name);
     assert_string_equal(c.rows[0].arm, "rank=8");
     assert_true(c.rows[0].is_reference);
     close_to("rank 16 against 8", c.rows[1].diff.mean, 3);
+    sak_comparison_close(&c);
+    sak_store_close(s);
+}
+
+static void what_has_not_finished_still_decides_what_the_reference_is(void **state)
+{
+    sak_store *s = fresh(state);
+    add_run(s, "b", "'sum'", 1, "'rank=16'", 0, "13", "1");
+    add_run(s, "c", "'sum'", 1, "'rank=32'", 0, "14", "1");
+    add_run(s, "a", "'mor'", 0, "'rank=16'", 0, "10", "1");
+    OK(sak_store_exec(s, "update run set state = 'failed' where id = 3", err));
+    sak_comparison c = compare(s, NULL, 1, sweep_name);
+    assert_int_equal(c.n, 2); /* no cell is held against another while there are two arms */
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(c.rows[i].arm, "sum");
+        assert_false(c.rows[i].is_reference);
+        assert_int_equal(c.rows[i].pairs, 0);
+    }
+    sak_comparison_close(&c);
+
+    OK(sak_store_exec(s,
+                      "delete from run where id = 3; update run set arm = 'base', arm_index = 0;"
+                      "insert into trial(id, sweep_id, n, arm, cell, state, created_us) values"
+                      " (1, 1, 1, 'base', 'rank=8', 'queued', 1), (2, 1, 2, 'base', 'rank=16', 'done', 1),"
+                      " (3, 1, 3, 'base', 'rank=32', 'done', 1); update run set trial_id = id + 1;",
+                      err));
+    c = compare(s, NULL, 1, sweep_name);
+    assert_string_equal(c.rows[0].arm, "rank=16");
+    assert_false(c.rows[0].is_reference || c.rows[1].is_reference);
     sak_comparison_close(&c);
     sak_store_close(s);
 }
@@ -208,7 +238,7 @@ static void what_cannot_be_compared_is_named(void **state)
     const sak_compare_spec latest = {.level = 0.95}, other = {.metric = "nothing*", .level = 0.95};
     OK(sak_choose(s, &latest, &chosen, err));
     assert_int_equal(chosen.runs, 0);
-    FAILS(SAK_ENOENT, "no finished run", sak_compare(s, &chosen, &latest, &c, err));
+    FAILS(SAK_ENOENT, "no run of router has finished yet", sak_compare(s, &chosen, &latest, &c, err));
     sak_chosen_close(&chosen);
     add_run(s, "a", "'mor'", 0, "NULL", 0, "10", "1");
     OK(sak_choose(s, &latest, &chosen, err));
@@ -217,6 +247,15 @@ static void what_cannot_be_compared_is_named(void **state)
     sak_chosen_close(&chosen);
     const sak_compare_spec nobody = {.what = (const char *[]){"1", "nobody"}, .n_what = 2};
     FAILS(SAK_ENOENT, "no run 'nobody'", sak_choose(s, &nobody, &chosen, err));
+    add_run(s, "a", "'mor'", 0, "NULL", 1, "11", "1");
+    add_run(s, "b", "'sum'", 1, "NULL", 1, "11", "1");
+    OK(sak_store_exec(s, "update run set state = 'running' where id = 3", err));
+    const sak_compare_spec seeds = {.what = (const char *[]){"1", "2"}, .n_what = 2};
+    FAILS(SAK_EINVAL, "'1' and '2' are of one configuration", sak_choose(s, &seeds, &chosen, err));
+    const sak_compare_spec running = {.what = (const char *[]){"1", "3"}, .n_what = 2};
+    FAILS(SAK_EINVAL, "run '3' is running", sak_choose(s, &running, &chosen, err));
+    const sak_compare_spec ambiguous = {.what = (const char *[]){"u"}, .n_what = 1};
+    FAILS(SAK_EINVAL, "'u' could be u3, u2, u1", sak_choose(s, &ambiguous, &chosen, err));
     sak_store_close(s);
 }
 
@@ -231,6 +270,7 @@ int main(void)
         CASE(arms_are_compared_within_a_cell),
         CASE(with_a_single_arm_the_first_cell_is_the_reference),
         CASE(the_first_cell_stays_the_reference_when_its_trial_was_run_last),
+        CASE(what_has_not_finished_still_decides_what_the_reference_is),
         CASE(runs_stand_for_all_seeds_of_their_configuration),
         CASE(what_cannot_be_compared_is_named),
     };

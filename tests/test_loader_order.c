@@ -134,6 +134,39 @@ static void an_ordered_pass_ends_with_a_repeated_batch_and_its_true_count(void *
     sak_loader_close(l);
 }
 
+/* NYUD's list runs scene by scene, ImageNet's class by class: a part has some of each. */
+static void a_part_of_the_samples_is_spread_over_all(void **state)
+{
+    (void)state;
+    const sak_dataset d = make_dataset(12);
+    sak_loader_spec spec = make_spec(&d, 3);
+    spec.limit = 5;
+    spec.shuffle = false;
+    sak_loader *l = must_open(&spec);
+    for (int s = 0; s < 4; s++) {
+        static const int64_t want[6] = {0, 2, 4, 7, 9, 7};
+        const sak_batch *b = must_next(l);
+        assert_int_equal(b->valid, s % 2 ? 2 : 3);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(b->index[i], want[s % 2 * 3 + i]);
+    }
+    sak_loader_close(l);
+
+    fake.broken[0] = 4; /* what is read instead is in use too */
+    spec.skip_bad = spec.shuffle = true;
+    spec.batch = 5;
+    l = must_open(&spec);
+    for (int s = 0; s < 8; s++) {
+        const sak_batch *b = must_next(l);
+        int times[12] = {0};
+        for (int i = 0; i < 5; i++)
+            times[b->index[i]]++;
+        static const int want[12] = {[0] = 1, [2] = 1, [7] = 2, [9] = 1};
+        assert_memory_equal(times, want, sizeof want);
+    }
+    sak_loader_close(l);
+}
+
 static void seeking_shows_what_would_have_come(void **state)
 {
     (void)state;
@@ -171,6 +204,7 @@ int main(void)
         cmocka_unit_test(digests_differ_exactly_where_images_do),
         cmocka_unit_test(every_epoch_is_another_permutation_without_its_partial_batch),
         cmocka_unit_test(an_ordered_pass_ends_with_a_repeated_batch_and_its_true_count),
+        cmocka_unit_test(a_part_of_the_samples_is_spread_over_all),
         cmocka_unit_test(seeking_shows_what_would_have_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

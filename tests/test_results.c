@@ -188,10 +188,12 @@ static void runs_are_found_by_id_uid_name_and_last(void **state)
     OK(sak_store_find_run(s, uid[0], &id, err));
     assert_int_equal(id, 1);
     uid[0][2] = 0;
-    FAILS(SAK_ENOENT, "could be", sak_store_find_run(s, uid[0], &id, err));
-    static const char *const bad[] = {"77", "gamma", "@last-2", "@lastly", "@last-x", "", "%", "99999999999999999999999"};
+    FAILS(SAK_EINVAL, "could be", sak_store_find_run(s, uid[0], &id, err));
+    static const char *const bad[] = {"77", "gamma", "@last-2", "", "%", "99999999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         FAILS(SAK_ENOENT, "", sak_store_find_run(s, bad[i], &id, err));
+    FAILS(SAK_EINVAL, "expected @last", sak_store_find_run(s, "@lastly", &id, err));
+    FAILS(SAK_EINVAL, "expected @last", sak_store_find_run(s, "@last-x", &id, err));
     sak_store_close(s);
 }
 

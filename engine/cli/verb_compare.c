@@ -38,6 +38,10 @@ static cell_text with_interval(const sak_sample *s, bool sign)
     cell_text t = {""};
     if (s->n == 0)
         return t;
+    if (fabs(s->mean) >= 1e15) { /* no room for that many digits */
+        snprintf(t.s, sizeof t.s, "%.6g", s->mean);
+        return t;
+    }
     const double scale = s->n > 1 && s->hi > s->lo ? (s->hi - s->lo) / 2 : fabs(s->mean) / 1000;
     const int digits = scale > 0 ? (int)fmin(9, fmax(0, 1 - floor(log10(scale)))) : 3;
     const int n = snprintf(t.s, sizeof t.s, sign ? "%+.*f" : "%.*f", digits, s->mean);
@@ -96,7 +100,7 @@ static void print_metric(const sak_compared *rows, int n, double level, FILE *f)
 }
 
 /* What the intervals and tests are, and what they cannot say with so few seeds. */
-static void explain(const sak_comparison *c, FILE *f)
+static void explain(const sak_comparison *c, int lost, FILE *f)
 {
     const sak_compared *weakest = NULL; /* of the tests that show nothing the one that can show least */
     bool cells = false;
@@ -110,6 +114,11 @@ static void explain(const sak_comparison *c, FILE *f)
             "Final values of finished runs; in brackets %g %% Student-t intervals over seeds.  p: paired\n"
             "sign-flip test by seed; Holm: corrected over all arms%s of a metric.\n",
             100 * c->level, cells ? " and cells" : "");
+    if (lost)
+        fprintf(f,
+                "%d trial%s ended early or failed: an arm's values are those of the seeds that came through,\n"
+                "which flatters arms that lost some.\n",
+                lost, lost == 1 ? "" : "s");
     const int needed = weakest ? sak_compare_seeds_needed(c->level, weakest->tests) : 0;
     if (!weakest || weakest->pairs >= needed)
         return;
@@ -121,16 +130,16 @@ static void explain(const sak_comparison *c, FILE *f)
             fmin(1, weakest->tests * sak_sign_flip_p_min(weakest->pairs)), needed, 1 - c->level);
 }
 
-static void print_table(const sak_comparison *c, const char *sweep, FILE *f)
+static void print_table(const sak_comparison *c, const sak_chosen *chosen, FILE *f)
 {
-    if (sweep)
-        fprintf(f, "sweep %s\n\n", sweep);
+    if (chosen->sweep)
+        fprintf(f, "sweep %s\n\n", chosen->sweep);
     for (int i = 0, end; i < c->n; i = end) {
         for (end = i; end < c->n && same_metric(&c->rows[i], &c->rows[end]);)
             end++;
         print_metric(c->rows + i, end - i, c->level, f);
     }
-    explain(c, f);
+    explain(c, chosen->lost, f);
 }
 
 /* --- for programs ----------------------------------------------------------------------------- */
@@ -217,7 +226,7 @@ static int compare(const sak_options *o, sak_store *s)
     else if (o->csv)
         print_csv(&c, stdout);
     else
-        print_table(&c, chosen.sweep, stdout);
+        print_table(&c, &chosen, stdout);
     sak_comparison_close(&c);
     sak_chosen_close(&chosen);
     return st;

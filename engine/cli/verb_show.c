@@ -1,10 +1,12 @@
 /* `sak show RUN`: everything one run left in the database. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/db.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "results/export.h"
 
 /* A part of the answer: rows of one query with the run's id as ?1.  Without a title it is only in
  * the JSON; `pivot` makes the query of the table for people, where that is another one. */
@@ -20,8 +22,7 @@ static sak_status routing_sql(sak_store *s, const sak_value *id, char **sql, sak
 
 static const section sections[] = {
     {"Settings that are not defaults (--json has all)", "settings",
-     "SELECT path, CASE WHEN type = 'boolean' THEN iif(num, 'true', 'false')"
-     "  ELSE coalesce(txt, num, type) END AS value, origin FROM param"
+     "SELECT path, " SAK_EXPORT_SETTING " AS value, origin FROM param p"
      " WHERE run_id = ?1 AND coalesce(origin, '') <> 'default' ORDER BY path",
      NULL},
     {NULL, "params", "SELECT path, type, num, txt, origin FROM param WHERE run_id = ?1",
@@ -90,6 +91,8 @@ static sak_status print_head(sak_store *s, const sak_value *id, sak_error *err)
             continue;
         if (v.type == SAK_TEXT)
             printf("%-16s %s\n", name, v.text);
+        else if (v.type == SAK_INT)
+            printf("%-16s %" PRId64 "\n", name, v.i);
         else
             printf("%-16s %.10g\n", name, v.num);
     }

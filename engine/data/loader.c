@@ -49,7 +49,7 @@ struct sak_loader {
     int64_t step, place; /* the next place to take */
     int64_t busy;        /* places being filled */
     bool held, stop, paused;
-    int64_t *order, order_epoch; /* shuffled samples of an epoch; -1: of none */
+    int64_t *order, order_epoch; /* shuffled places of an epoch; -1: of none */
 
     sak_batch batch; /* what next() shows */
     double wait_s;
@@ -87,7 +87,7 @@ static void begin_slot(sak_loader *l, slot *s, int64_t step)
     s->failed = -1;
     for (int64_t i = 0; i < l->spec.batch; i++) {
         const int64_t at = from + i % valid;
-        s->index[i] = l->order ? l->order[at] : at;
+        s->index[i] = sak_source_sample(&l->source, l->order ? l->order[at] : at);
     }
 }
 

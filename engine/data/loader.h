@@ -30,7 +30,8 @@ typedef struct sak_loader_spec {
     const sak_dataset *data;
     sak_augment augment;
     int64_t batch;
-    int64_t limit;      /* only the first `limit` samples; 0 = all (stage-2 data fraction) */
+    int64_t limit;      /* only that many samples, spread evenly over all, so that a part of a list
+                         * in scenes or classes has some of each; 0 = all (stage-2 data fraction) */
     uint64_t seed;
     bool shuffle;       /* a permutation per epoch, last partial batch dropped; else in order, the
                          * last batch repeated to size with its true count in `valid` */

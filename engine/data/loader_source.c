@@ -13,14 +13,14 @@ sak_status sak_source_open(sak_source *s, const sak_loader_spec *spec, int64_t c
                       .skip_bad = spec->skip_bad};
     void *p;
     if (spec->skip_bad) {
-        SAK_TRY(sak_alloc(&p, (size_t)count, sizeof *s->broken, err));
+        SAK_TRY(sak_alloc(&p, (size_t)s->data.count, sizeof *s->broken, err));
         s->broken = p;
-        for (int64_t i = 0; i < count; i++)
+        for (int64_t i = 0; i < s->data.count; i++)
             atomic_init(&s->broken[i], false);
     }
     if (spec->cache || !spec->cache_bytes)
         return SAK_OK;
-    SAK_TRY(sak_sample_cache_open(&s->own, count, spec->cache_bytes, err));
+    SAK_TRY(sak_sample_cache_open(&s->own, s->data.count, spec->cache_bytes, err));
     s->cache = &s->own;
     return SAK_OK;
 }
@@ -30,6 +30,16 @@ void sak_source_close(sak_source *s)
     sak_sample_cache_close(&s->own);
     sak_free((void *)s->broken);
     s->broken = NULL;
+}
+
+int64_t sak_source_sample(const sak_source *s, int64_t place)
+{
+    return place * s->data.count / s->count;
+}
+
+static int64_t place_of(const sak_source *s, int64_t index) /* of a sample in use */
+{
+    return (index * s->count + s->data.count - 1) / s->data.count;
 }
 
 sak_status sak_source_blame(const sak_source *s, int64_t index, const char *id, sak_status st,
@@ -80,7 +90,7 @@ sak_status sak_source_get(sak_source *s, int64_t *index, sak_sample *raw, const 
         if (st == SAK_OK || st == SAK_ENOMEM || st == SAK_ESTOP || !s->skip_bad)
             return st;
         mark_broken(s, *index);
-        *index = (*index + 1) % s->count;
+        *index = sak_source_sample(s, (place_of(s, *index) + 1) % s->count);
     }
     return SAK_FAIL(err, SAK_EFORMAT, "%s: none of %lld samples can be read", s->data.name,
                     (long long)s->count);

@@ -87,10 +87,18 @@ static uint64_t name_hash(const char *s)
     return h;
 }
 
+/* Stage 1 names parts of a student that stage 2 has below "backbone.": a seed gives both the same values, so that
+ * arms with and without stage 1 begin alike. */
+static const char *name_of_part(const char *name)
+{
+    static const char prefix[] = "backbone.";
+    return strncmp(name, prefix, sizeof prefix - 1) == 0 ? name + sizeof prefix - 1 : name;
+}
+
 static void initialise(const sak_params *p, const sak_param *q)
 {
     sak_real *x = p->value + q->offset;
-    sak_rng rng = sak_rng_open(p->seed, SAK_RNG_INIT, name_hash(q->name), 0);
+    sak_rng rng = sak_rng_open(p->seed, SAK_RNG_INIT, name_hash(name_of_part(q->name)), 0);
     for (int64_t i = 0; i < q->count; i++) {
         double v = 0;
         switch (q->init.kind) {

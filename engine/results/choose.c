@@ -20,9 +20,8 @@ static const char of_sweep[] = AS_JSON(
 /* A sweep with one arm varies its grid alone: the cells take the arms' place. */
 static const char of_cells[] = AS_JSON(
     "SELECT run, place, 0 AS cell_place, NULL AS cell, coalesce(cell, arm) AS arm,"
-    " place = min(place) OVER () AS reference FROM"
-    " (SELECT g.run, min(" TRIAL_OF_G ") OVER (PARTITION BY g.cell) AS place, g.cell, g.arm"
-    "  FROM replicates g WHERE g.sweep_id = ?1)");
+    " reference FROM (SELECT g.run, min(" TRIAL_OF_G ") OVER (PARTITION BY g.cell) AS place, g.cell, g.arm,"
+    "  g.cell IS o.cell AS reference FROM replicates g JOIN one_arm o USING (sweep_id) WHERE g.sweep_id = ?1)");
 
 /* ?1: JSON array of [run, label], the reference first; seeds of a configuration are replicates. */
 static const char of_runs[] = AS_JSON(
@@ -33,11 +32,12 @@ static const char of_runs[] = AS_JSON(
 
 /* By its name, its script's name or its script's file, the latest: what people call it, who copied a
  * script and left the name inside as it was.  id 0: no such sweep. */
-static sak_status find_sweep(sak_store *s, const char *name, int64_t *id, int64_t *arms, char **title,
+static sak_status find_sweep(sak_store *s, const char *name, int64_t *id, bool *one_arm, sak_chosen *out,
                              sak_error *err)
 {
     static const char sql[] =
-        "SELECT s.id, s.name, (SELECT count(DISTINCT arm) FROM replicates WHERE sweep_id = s.id)"
+        "SELECT s.id, s.name, s.id IN (SELECT sweep_id FROM one_arm),"
+        " (SELECT count(*) FROM trial WHERE sweep_id = s.id AND state IN ('pruned', 'failed'))"
         " FROM (SELECT *, CASE ?1 WHEN name THEN 1 WHEN script_name THEN 2 WHEN script_path THEN 3 ELSE"
         "   4 * (substr('/' || script_path, -length(?1) - 5) = '/' || ?1 || '.lua') END AS known FROM sweep) s"
         " WHERE ?1 IS NULL OR known > 0 ORDER BY CASE WHEN ?1 IS NULL THEN 0 ELSE known END, s.id DESC LIMIT 1";
@@ -49,9 +49,10 @@ static sak_status find_sweep(sak_store *s, const char *name, int64_t *id, int64_
     *id = 0;
     if (st == SAK_OK && more) {
         *id = sak_rows_value(rows, 0).i;
-        *arms = sak_rows_value(rows, 2).i;
-        *title = strdup(sak_rows_value(rows, 1).text);
-        if (!*title)
+        *one_arm = sak_rows_value(rows, 2).i != 0;
+        out->lost = (int)sak_rows_value(rows, 3).i;
+        out->sweep = strdup(sak_rows_value(rows, 1).text);
+        if (!out->sweep)
             st = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
     }
     sak_rows_close(rows);
@@ -135,11 +136,38 @@ static sak_status name_sweeps(sak_store *s, const char *what, sak_error *err)
     return st;
 }
 
+/* Runs that cannot be arms of a comparison: those without a finished replicate, and two of one configuration. */
+static sak_status refuse_unfit(sak_store *s, const char *json, sak_error *err)
+{
+    static const char sql[] =
+        "WITH named AS (SELECT w.key AS place, json_extract(w.value, '$[1]') AS name, r.state, r.group_sha256 AS conf"
+        "  FROM json_each(?1) w JOIN run r ON r.id = json_extract(w.value, '$[0]'))"
+        " SELECT name, NULL, state FROM named n WHERE NOT EXISTS (SELECT 1 FROM replicates g WHERE g.group_sha256 = n.conf)"
+        " UNION ALL SELECT a.name, b.name, NULL FROM named a JOIN named b ON b.conf = a.conf AND b.place > a.place LIMIT 1";
+    const sak_value v = {.type = SAK_TEXT, .text = json, .bytes = strlen(json)};
+    sak_rows *rows = NULL;
+    bool more = false;
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = &v, .n_params = 1}, &rows, err));
+    sak_status st = sak_rows_next(rows, &more, err);
+    if (st == SAK_OK && more) {
+        const sak_value name = sak_rows_value(rows, 0), other = sak_rows_value(rows, 1);
+        st = other.type == SAK_TEXT
+                 ? SAK_FAIL(err, SAK_EINVAL, "'%s' and '%s' are of one configuration; its seeds count as one arm, so one "
+                                             "name is enough", name.text, other.text)
+                 : SAK_FAIL(err, SAK_EINVAL, "run '%s' is %s: only finished runs have final values", name.text,
+                            sak_rows_value(rows, 2).text);
+    }
+    sak_rows_close(rows);
+    return st;
+}
+
 static sak_status choose_runs(sak_store *s, const sak_compare_spec *spec, sak_chosen *out,
                               sak_error *err)
 {
     char *json = NULL;
     sak_status st = named_runs(s, spec, &json, err);
+    if (st == SAK_OK)
+        st = refuse_unfit(s, json, err);
     if (st == SAK_OK)
         st = fetch(s, of_runs, &(sak_value){.type = SAK_TEXT, .text = json, .bytes = strlen(json)}, 1, out,
                    err);
@@ -150,13 +178,14 @@ static sak_status choose_runs(sak_store *s, const sak_compare_spec *spec, sak_ch
 sak_status sak_choose(sak_store *s, const sak_compare_spec *spec, sak_chosen *out, sak_error *err)
 {
     *out = (sak_chosen){0};
-    int64_t id = 0, arms = 0;
+    int64_t id = 0;
+    bool one_arm = false;
     const char *name = spec->n_what ? spec->what[0] : NULL;
     sak_status st = SAK_OK;
     if (spec->n_what < 2)
-        st = find_sweep(s, name, &id, &arms, &out->sweep, err);
+        st = find_sweep(s, name, &id, &one_arm, out, err);
     if (st == SAK_OK && id)
-        st = fetch(s, arms > 1 ? of_sweep : of_cells, &(sak_value){.type = SAK_INT, .i = id}, 1, out, err);
+        st = fetch(s, one_arm ? of_cells : of_sweep, &(sak_value){.type = SAK_INT, .i = id}, 1, out, err);
     else if (st == SAK_OK && name)
         st = choose_runs(s, spec, out, err);
     else if (st == SAK_OK)

@@ -162,7 +162,9 @@ sak_status sak_compare(sak_store *s, const sak_chosen *chosen, const sak_compare
     *out = (sak_comparison){.level = spec->level};
     points all = {0};
     sak_status st = fetch(s, chosen, spec->metric, out, &all, err);
-    if (st == SAK_OK && all.n == 0)
+    if (st == SAK_OK && chosen->runs == 0)
+        st = SAK_FAIL(err, SAK_ENOENT, "no run of %s has finished yet", chosen->sweep);
+    else if (st == SAK_OK && all.n == 0)
         st = SAK_FAIL(err, SAK_ENOENT, "no finished run of %s has a metric %s%s",
                       chosen->sweep ? chosen->sweep : "these",
                       spec->metric ? "like " : "that stands for a task",

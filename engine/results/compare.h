@@ -22,6 +22,7 @@ typedef struct sak_chosen {
     char *sweep; /* its name; NULL where runs were named */
     char *json;  /* rows for SAK_CHOSEN_CTE */
     int runs, arms;
+    int lost; /* trials of the sweep that were ended early or failed: what finished may be the better part */
 } sak_chosen;
 
 /* SAK_ENOENT: no such sweep or run. */

@@ -63,6 +63,19 @@ sak_status sak_db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, sak_
                : sak_db_fail(db, err, doing);
 }
 
+char *sak_db_immutable_uri(const char *path)
+{
+    sqlite3_str *s = sqlite3_str_new(NULL);
+    sqlite3_str_appendall(s, "file:");
+    for (; *path; path++) /* what ends a path in a URI, and what stands for a character */
+        if (strchr("?#%", *path))
+            sqlite3_str_appendf(s, "%%%02X", *path);
+        else
+            sqlite3_str_appendchar(s, 1, *path);
+    sqlite3_str_appendall(s, "?immutable=1");
+    return sqlite3_str_finish(s);
+}
+
 sak_status sak_db_int(sqlite3 *db, const char *sql, int64_t otherwise, int64_t *out, sak_error *err)
 {
     sqlite3_stmt *st = NULL;
@@ -256,7 +269,7 @@ static sak_status open_readonly(sak_store *s, sak_error *err)
          * written, nobody else can be writing either. */
         sqlite3_close(s->db);
         s->db = NULL;
-        char *uri = sqlite3_mprintf("file:%s?immutable=1", s->path);
+        char *uri = sak_db_immutable_uri(s->path);
         if (!uri)
             return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
         const int rc = sqlite3_open_v2(uri, &s->db, flags | SQLITE_OPEN_URI, NULL);

@@ -26,6 +26,8 @@ struct sak_store {
 sak_status sak_db_fail(sqlite3 *db, sak_error *err, const char *doing);
 sak_status sak_db_exec(sqlite3 *db, const char *sql, sak_error *err);
 sak_status sak_db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, sak_error *err);
+/* For a file in a folder that cannot be written; sqlite3_free it.  NULL: out of memory. */
+char *sak_db_immutable_uri(const char *path);
 /* First column of the first row of a query without parameters; `otherwise` when there is none. */
 sak_status sak_db_int(sqlite3 *db, const char *sql, int64_t otherwise, int64_t *out, sak_error *err);
 /* A further writing connection to an open store's file, with the pragmas every writer needs. */

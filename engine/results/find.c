@@ -35,9 +35,9 @@ static sak_status find_latest(sak_store *s, const char *what, int64_t *id, sak_e
     if (what[5] == '-') {
         back = strtol(what + 6, &end, 10);
         if (end == what + 6 || *end || back < 0)
-            return SAK_FAIL(err, SAK_ENOENT, "%s: expected @last or @last-N", what);
+            return SAK_FAIL(err, SAK_EINVAL, "%s: expected @last or @last-N", what);
     } else if (what[5]) {
-        return SAK_FAIL(err, SAK_ENOENT, "%s: expected @last or @last-N", what);
+        return SAK_FAIL(err, SAK_EINVAL, "%s: expected @last or @last-N", what);
     }
     bool found;
     SAK_TRY(look(s, "SELECT id FROM run WHERE ?1 IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET ?2",
@@ -64,17 +64,20 @@ static sak_status find_uid(sak_store *s, const char *what, int64_t *id, sak_erro
                            " ORDER BY id DESC LIMIT 6",
                            &st, err));
     sak_db_bind_text(st, 1, what);
-    while (sqlite3_step(st) == SQLITE_ROW) {
+    int rc;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         *id = sqlite3_column_int64(st, 0);
         if (n++ < 5)
             snprintf(matches + strlen(matches), sizeof matches - strlen(matches), "%s%s",
                      n > 1 ? ", " : "", (const char *)sqlite3_column_text(st, 1));
     }
+    const sak_status status = rc == SQLITE_DONE ? SAK_OK : sak_db_fail(s->db, err, "looking for a run");
     sqlite3_finalize(st);
+    SAK_TRY(status);
     if (n == 1)
         return SAK_OK;
     if (n > 1)
-        return SAK_FAIL(err, SAK_ENOENT, "'%s' could be %s%s; give more characters", what, matches,
+        return SAK_FAIL(err, SAK_EINVAL, "'%s' could be %s%s; give more characters", what, matches,
                         n > 5 ? ", …" : "");
     return SAK_FAIL(err, SAK_ENOENT,
                     "no run '%s' in %s; a run is named by its id, the first characters of its uid, "

@@ -169,18 +169,24 @@ static sak_status recompute_run(sqlite3 *db, int64_t run, sak_error *err)
     sqlite3_stmt *st = NULL;
     int64_t *keys = NULL;
     size_t n = 0;
+    int rc;
     SAK_TRY(sak_db_prepare(db, "SELECT key_id, count(*) OVER () FROM metric_last WHERE run_id = ?1",
                            &st, err));
     sqlite3_bind_int64(st, 1, run);
-    while (sqlite3_step(st) == SQLITE_ROW) {
-        if (!keys)
+    sak_status status = SAK_OK;
+    while (status == SAK_OK && (rc = sqlite3_step(st)) != SQLITE_DONE) {
+        if (rc == SQLITE_ROW && !keys)
             keys = malloc((size_t)sqlite3_column_int64(st, 1) * sizeof *keys);
-        if (!keys)
-            break;
-        keys[n++] = sqlite3_column_int64(st, 0);
+        if (rc != SQLITE_ROW)
+            status = sak_db_fail(db, err, "summing up a run");
+        else if (!keys)
+            status = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+        else
+            keys[n++] = sqlite3_column_int64(st, 0);
     }
     sqlite3_finalize(st);
-    sak_status status = sak_db_prepare(db, "DELETE FROM metric_last WHERE run_id = ?1", &st, err);
+    if (status == SAK_OK)
+        status = sak_db_prepare(db, "DELETE FROM metric_last WHERE run_id = ?1", &st, err);
     if (status == SAK_OK) {
         sqlite3_bind_int64(st, 1, run);
         status = run_once(db, st, "summing up a run", err);

@@ -11,6 +11,7 @@ const sak_migration sak_migrations[] = {
     {"frozen runs", sak_schema_frozen_sql, NULL},
     {"baselines", sak_schema_baselines_sql, NULL},
     {"paired cells", "", NULL}, /* a view */
+    {"seconds worked, cells of one arm", "", NULL}, /* views */
 };
 const int sak_migrations_n = sizeof sak_migrations / sizeof *sak_migrations;
 

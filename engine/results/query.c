@@ -58,8 +58,7 @@ static sak_status query_connection(sak_store *s, sak_error *err)
     if (s->qdb)
         return SAK_OK;
     sqlite3 *db = NULL;
-    char *uri = s->immutable ? sqlite3_mprintf("file:%s?immutable=1", s->path)
-                             : sqlite3_mprintf("%s", s->path);
+    char *uri = s->immutable ? sak_db_immutable_uri(s->path) : sqlite3_mprintf("%s", s->path);
     if (!uri)
         return SAK_FAIL(err, SAK_ENOMEM, "out of memory");
     const int flags = SQLITE_OPEN_READONLY | (s->immutable ? SQLITE_OPEN_URI : 0);

@@ -7,7 +7,8 @@ const char sak_views_sql[] =
     " SELECT r.id AS run, r.uid, e.name AS experiment, r.name, r.kind, s.name AS sweep, r.arm,"
     "  r.cell, r.seed, r.state, r.attempts,"
     "  strftime('%Y-%m-%dT%H:%M:%fZ', r.started_us / 1e6, 'unixepoch') AS started,"
-    "  round((coalesce(r.finished_us, a.heartbeat_us) - r.started_us) / 1e6, 3) AS seconds,"
+    "  (SELECT round(sum(coalesce(t.ended_us, t.heartbeat_us) - t.started_us) / 1e6, 3) FROM attempt t"
+    "    WHERE t.run_id = r.id) AS seconds,"
     "  a.host, a.threads, a.cpu, a.blis_kernel, a.isa, a.sak_version, r.git_commit, r.git_dirty,"
     "  r.data_id, r.script_path, r.script_sha256, r.config_sha256, r.group_sha256,"
     "  r.compare_sha256,"
@@ -102,17 +103,22 @@ const char sak_views_sql[] =
     " JOIN run r ON r.id = d.run JOIN experiment e ON e.id = r.experiment_id"
     " LEFT JOIN sweep s ON s.id = r.sweep_id;"
 
+    /* Sweeps that vary their grid alone, and their first cell; also of what has not finished.  SQLite takes a bare
+     * column from the row of the min(). */
+    "CREATE VIEW one_arm AS"
+    " SELECT sweep_id, cell, min(place) AS place FROM (SELECT sweep_id, arm, cell, n AS place FROM trial"
+    "  UNION ALL SELECT sweep_id, arm, cell, 1000000000 + id FROM run WHERE sweep_id IS NOT NULL)"
+    " GROUP BY sweep_id HAVING count(DISTINCT arm) < 2;"
+
     /* Arms against the reference arm (arm_index 0) of the same sweep, cell and seed; in a sweep of one arm, cells
-     * against the first trial's (as choose.c).  SQLite takes a bare column from the row of the min().  Its order of
-     * joins is kept: pairs of runs are found once, then each metric is looked up for them. */
+     * against the first one (as choose.c).  SQLite's order of joins is kept: pairs of runs are found once, then each
+     * metric is looked up for them. */
     "CREATE VIEW paired AS"
     " WITH pair AS MATERIALIZED (SELECT s.name AS sweep, a.cell, a.arm,"
     "   CASE WHEN f.sweep_id IS NULL THEN z.arm ELSE z.cell END AS reference,"
     "   a.seed, a.run, z.run AS reference_run"
     "  FROM sweep s CROSS JOIN replicates a ON a.sweep_id = s.id CROSS JOIN run ra ON ra.id = a.run"
-    "  LEFT JOIN (SELECT g.sweep_id, g.cell, min(coalesce(t.n, g.run)) FROM replicates g"
-    "    JOIN run q ON q.id = g.run LEFT JOIN trial t ON t.id = q.trial_id"
-    "    GROUP BY g.sweep_id HAVING count(DISTINCT g.arm) = 1) f ON f.sweep_id = s.id"
+    "  LEFT JOIN one_arm f ON f.sweep_id = s.id"
     "  CROSS JOIN replicates z ON z.sweep_id = a.sweep_id AND z.seed = a.seed"
     "   AND z.cell IS CASE WHEN f.sweep_id IS NULL THEN a.cell ELSE f.cell END"
     "  CROSS JOIN run rz ON rz.id = z.run AND rz.arm_index = 0"
@@ -137,6 +143,9 @@ const sak_documented_query sak_documented_queries[] = {
     {"replicates",
      "The latest finished run of each configuration (group_sha256), sweep, arm, cell and seed.",
      "SELECT group_sha256, count(*) AS seeds FROM replicates GROUP BY group_sha256"},
+    {"one_arm",
+     "Sweeps that vary their grid alone, and the cell that `sak compare` and paired hold the others against.",
+     "SELECT s.name, o.cell FROM sweep s LEFT JOIN one_arm o ON o.sweep_id = s.id"},
     {"seed_stats",
      "Over the seeds of one configuration: number, mean, standard deviation (n - 1) of the final "
      "values, and the 95 % Student-t interval of the mean (NULL below two seeds).",

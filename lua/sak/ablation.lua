@@ -44,13 +44,53 @@ local function is_plain(value)
   return #value > 0 and not host.marked(value)
 end
 
---- A value in the text of a cell, the same in every process: as JSON where it is plain, else short
---- and told apart by its index.
-local function text_of(value, i)
-  if is_plain(value) then
-    return host.encode(type(value) == "table" and host.array(table.move(value, 1, #value, 1, {})) or value)
+--- Plain settings in which a table differs from its namesakes, "fraction:0.5,seed:1"; nil where they
+--- do not tell it apart, or at too great length.
+local function own_settings(value, namesakes)
+  local keys, parts = {}, {}
+  for _, other in ipairs(namesakes) do
+    if not host.marked(other) then return nil end
+    for key in next, other do keys[tostring(key)] = true end
   end
-  return ("%s#%d"):format(type(value) == "function" and "function" or shown(value), i)
+  for _, key in ipairs(sorted(keys)) do
+    local mine, differs = value[key], false
+    for _, other in ipairs(namesakes) do
+      if not is_plain(other[key]) then return nil end
+      differs = differs or shown(other[key]) ~= shown(mine)
+    end
+    if differs then parts[#parts + 1] = ("%s:%s"):format(key, mine == nil and "default" or shown(mine)) end
+  end
+  local text = table.concat(parts, ",")
+  return text ~= "" and #text <= 60 and not text:find "[%s=]" and text or nil
+end
+
+--- The values of an axis in the text of a cell, the same in every process: as JSON where they are plain,
+--- else by name, with the settings in which namesakes differ, or by index.
+---@param values any[]
+---@return string[]
+local function texts_of(values)
+  local texts, names, namesakes, taken = {}, {}, {}, {}
+  for i, value in ipairs(values) do
+    if is_plain(value) then
+      texts[i] = host.encode(type(value) == "table" and host.array(table.move(value, 1, #value, 1, {})) or value)
+    else
+      local name = type(value) == "table" and shown(value) or "function"
+      names[i], namesakes[name] = name, namesakes[name] or {}
+      table.insert(namesakes[name], value)
+    end
+  end
+  for i, value in ipairs(values) do
+    local name, like = names[i], namesakes[names[i] or ""]
+    if name then
+      local settings = type(value) == "table" and #like > 1 and own_settings(value, like)
+      texts[i] = settings and ("%s(%s)"):format(name, settings) or name
+      if not settings and (#like > 1 or name == "function") or taken[texts[i]] then
+        texts[i] = ("%s#%d"):format(name, i)
+      end
+      taken[texts[i]] = true
+    end
+  end
+  return texts
 end
 
 --- A change at a place in the ablation script.
@@ -82,13 +122,13 @@ function ablation.parts(raw, document, from_command, report)
     arms[i] = { name = arm.name, changes = changes }
   end
   for _, path in ipairs(sorted(raw.grid)) do
-    local points = {}
+    local points, texts = {}, texts_of(raw.grid[path])
     for i, value in ipairs(raw.grid[path]) do
       local made = change(document, path, value, "grid", { "grid", path, i }, report)
       if made and from_command[path] then
         made.at, made.shown = nil, ("--grid %s=%s"):format(path, shown(value))
       end
-      local text = text_of(value, i)
+      local text = texts[i]
       points[i] = { text = text, label = is_plain(value) and shown(value) or text, change = made }
       for j = 1, i - 1 do
         if points[j].text == text then
@@ -188,7 +228,7 @@ end
 ---@return string text
 function ablation.drawn(spec, x)
   if spec.kind == "choice" then
-    return spec.values[x], text_of(spec.values[x], x)
+    return spec.values[x], texts_of(spec.values)[x]
   elseif spec.kind == "int_uniform" then
     return math.tointeger(x), ("%d"):format(x)
   end

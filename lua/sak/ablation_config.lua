@@ -3,6 +3,7 @@
 local ablation = require "sak.ablation"
 local diagnose = require "sak.diagnose"
 local freeze = require "sak.freeze"
+local goal = require "sak.goal"
 local host = require "sak.host"
 local override = require "sak.override"
 local resolve = require "sak.resolve"
@@ -108,6 +109,20 @@ local function check_sampler(cx, resolved)
   end
 end
 
+--- Who decides while trials run needs a metric that is there by then.
+local function check_deciders(cx, resolved, report)
+  local objective, stopper = resolved.objective.metric, resolved.stopper
+  local why = stopper and goal.only_at_the_end(stopper.metric or objective)
+  if why then
+    cx.problem({ "stopper" }, ("a stopper cannot decide by '%s', which %s"):format(stopper.metric or objective, why),
+      'metric = "multitask/loss", or "val/semseg/mIoU" with eval = sak.eval { every = 100 } in the base')
+  end
+  if resolved.sampler and resolved.sampler.kind ~= "random" and objective == "val/delta_m" then
+    report:add { severity = "warning", path = "objective", message = "the sampler improves 'val/delta_m', the default, which "
+      .. "needs single-task runs of the same configuration in the database; objective = { metric = … } names another" }
+  end
+end
+
 --- Points that show whether all values of a space are allowed: each end and choice once.
 local function corners(space, seed)
   local list, middle = {}, {}
@@ -193,6 +208,8 @@ function ablation_config.load(config, loader, report, found, changes, options)
   end
   resolved.seeds = options.seeds and first_seeds(resolved.seeds, options.seeds) or resolved.seeds
   check_sampler(cx, resolved)
+  resolved.objective.goal = resolved.objective.goal or goal.of(resolved.objective.metric)
+  check_deciders(cx, resolved, report)
   local function problem(steps, message, want) cx.problem(steps, message, nil, want) end
   local arms, axes = ablation.parts(resolved, found.document, options.axes, problem)
   local parts = { arms = arms, axes = axes, pinned = pinned,

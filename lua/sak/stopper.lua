@@ -6,14 +6,16 @@
 --- The worker measures and asks (watch), the sweep decides (step_of, verdict).
 
 local failure = require "sak.failure"
+local goal = require "sak.goal"
 
 local stopper = {}
 
 --- Fills in the ablation's objective where the stopper names none.
-function stopper.complete(spec, objective, goal)
+function stopper.complete(spec, objective, objective_goal)
   local result = {}
   for k, v in pairs(spec) do result[k] = v end
-  result.metric, result.goal = result.metric or objective, result.goal or goal
+  result.goal = result.goal or result.metric and result.metric ~= objective and goal.of(result.metric) or objective_goal
+  result.metric = result.metric or objective
   return result
 end
 

@@ -28,8 +28,6 @@ function plan.trials(store, id, metric)
     from trial t where t.sweep_id = ?1 order by t.n]]):format(value), id, metric)
 end
 
-local function key_of(t) return ("%d\n%s\n%d"):format(t.arm_index, t.cell or "", t.seed) end
-
 --- As a row of the trial table.
 local function stored(trial)
   return { label = trial.label, point_json = host.encode(trial.point), arm = trial.arm, arm_index = trial.arm_index - 1,
@@ -38,35 +36,38 @@ end
 
 local function add_missing(list, have, trial)
   local row = stored(trial)
-  local key = key_of(row)
-  if not have[key] then list[#list + 1] = row end
-  have[key] = true
+  if not have[row.point_json] then list[#list + 1] = row end
+  have[row.point_json] = true
 end
 
---- Points proposed so far, by index, and whether each is over.
+--- Points proposed so far, by index, whether each is over, and the values of its seeds.
 local function proposed(rows)
   local points = {}
   for _, t in ipairs(rows) do
     local at = host.decode(t.point_json)
     local p = points[at.index]
     if not p then
-      p = { space = at.space, over = true, sum = 0, n = 0 }
+      p = { space = at.space, over = true, sum = 0, n = 0, seeds = 0 }
       points[at.index] = p
     end
+    p.seeds = p.seeds + 1
     p.over = p.over and t.state ~= "queued" and t.state ~= "running"
     if t.value then p.sum, p.n = p.sum + t.value, p.n + 1 end
   end
   return points
 end
 
---- What has come out of the first n points; nil while one of them is not over.
-local function history(points, n)
-  local list = {}
+--- What has come out of the first n points; nil while one of them is not over.  One that lost a seed (ended
+--- early, failed, not a number) is worse than all that did not: the mean of its better seeds would flatter it.
+local function history(points, n, goal)
+  local list, whole = {}, 0
   for i = 1, n do
-    if not points[i].over then return nil end
-    if points[i].n > 0 then list[#list + 1] = { space = points[i].space, value = points[i].sum / points[i].n } end
+    local p = points[i]
+    if not p.over then return nil end
+    if p.n == p.seeds then whole = whole + 1 end
+    list[i] = { space = p.space, value = p.n == p.seeds and p.sum / p.n or goal == "min" and math.huge or -math.huge }
   end
-  return list
+  return whole > 0 and list or {}
 end
 
 --- A further point that has not been there and gives a valid trial; nil when none is found.
@@ -89,7 +90,7 @@ end
 ---@return table[]
 function Plan:missing(rows)
   local have, list = {}, {}
-  for _, t in ipairs(rows) do have[key_of(t)] = true end
+  for _, t in ipairs(rows) do have[t.point_json] = true end
   if not self.resolved.sampler then
     for _, trial in ipairs(self.loaded.trials) do add_missing(list, have, trial) end
     return list
@@ -98,7 +99,7 @@ function Plan:missing(rows)
   for _, t in ipairs(rows) do seen[t.cell] = true end
   while #points < self.resolved.sampler.trials do
     local index = #points + 1
-    local past = history(points, sampler.looks_back(self.resolved.sampler, index))
+    local past = history(points, sampler.looks_back(self.resolved.sampler, index), self.goal)
     if not past or not self:propose(points, seen, index, past) then break end
   end
   for _, seed in ipairs(self.resolved.seeds) do

@@ -1,3 +1,4 @@
+local host = require "sak.host"
 local config = require "sak.config"
 
 local base = { ["base.lua"] = small { stages = "{ sak.distill { epochs = 3 }, sak.multitask { epochs = 1 } }",
@@ -162,7 +163,12 @@ test("cells tell values apart in the same words every time", function()
     end
     return table.concat(list, " | ")
   end
-  equal(cells "sak.router.topk { k = 1 }, sak.router.topk { k = 2 }", "student.router=topk#1 | student.router=topk#2")
+  equal(cells "sak.router.topk { k = 1 }, sak.router.topk { k = 2 }", "student.router=topk(k:1) | student.router=topk(k:2)")
+  equal(cells "sak.router.mor { noisy = true }, sak.router.mor {}",
+    "student.router=mor(noisy:true) | student.router=mor(noisy:default)")
+  equal(cells "sak.router.mor {}, sak.router.sum {}", "student.router=mor | student.router=sum")
+  equal(cells "sak.router.sum {}, sak.router.sum {}", "student.router=sum#1 | student.router=sum#2")
+  equal(cells "function(s) return s end, function(s, e) return e[1] end", "student.router=function#1 | student.router=function#2")
   equal(cells "function(s) return s end, 'sum'", 'student.router=function#1 | student.router="sum"')
   contains(refused((with { grid = '["student.adapter.rank"] = { 8, 9, 8 }' }), nil, { files = { ["base.lua"] = base["base.lua"] } }),
     "grid['student.adapter.rank'] lists 8 twice")
@@ -207,4 +213,47 @@ test("a space is checked at its ends and choices before anything runs", function
   says({ more = 'grid = { ["data.train"] = { 5 } },' }, "give one of them")
   says({ more = 'arms = { { name = "a" }, { name = "b" } },' }, "a sampler improves one arm")
   contains(refused((sampled { sampler = "nil" }), nil, { files = files }), "a space needs a sampler")
+end)
+
+test("what decides is to be had when it is needed, and falls or rises by its name", function()
+  local function with_objective(text)
+    return ((with {}):gsub('objective = %b{}', "objective = " .. text))
+  end
+  local function goal_of(text) return loads(with_objective(text), nil, { files = files }).resolved.objective.goal end
+  equal(goal_of '{ metric = "val/depth/RMSE" }', "min")
+  equal(goal_of '{ metric = "val/edge/odsF" }', "max")
+  equal(goal_of '{ metric = "val/depth/RMSE", goal = "max" }', "max")
+  local function stopped(objective, stopper)
+    return (with_objective(objective):gsub("seeds = ", "stopper = " .. stopper .. ", seeds = "))
+  end
+  contains(refused(stopped("{}", "sak.asha { grace = 2 }"), nil, { files = files }), "a stopper cannot decide by 'val/delta_m'")
+  contains(refused(stopped("{}", 'sak.median { metric = "val/edge/odsF", grace = 2 }'), nil, { files = files }),
+    "is matched in a run's last evaluation alone")
+  loads(stopped("{}", 'sak.median { metric = "multitask/loss", grace = 2 }'), nil, { files = files })
+  contains(config.format(loads((sampled {}), nil, { files = files }).warnings), "the sampler improves 'val/delta_m', the default")
+end)
+
+test("a point that lost a seed is worse than any that did not", function()
+  local plan = require "sak.sweep_plan"
+  local c = loads((sampled { sampler = "sak.tpe { trials = 9, startup = 8, batch = 1 }", more = 'objective = { metric = "val/depth/RMSE" },' }),
+    nil, { files = files })
+  local function next_rank(lost)
+    local rows = {}
+    for i = 1, 8 do
+      for seed = 0, 1 do -- small ranks have the smallest errors
+        local dead = seed == 1 and i <= lost
+        rows[#rows + 1] = { cell = "c" .. i, state = dead and "pruned" or "done", value = not dead and i / 10 or nil,
+          point_json = host.encode { arm = 1, index = i, seed = seed, space = { ["student.adapter.rank"] = 7 * i } } }
+      end
+    end
+    local sum = 0
+    for seed = 0, 9 do
+      c.resolved.sampler.seed = seed
+      local added = plan.make(c, { goal = "min" }):missing(rows)
+      sum = sum + host.decode(added[1].point_json).space["student.adapter.rank"]
+    end
+    return sum / 10
+  end
+  assert(next_rank(0) < 28, next_rank(0))
+  assert(next_rank(4) > 28, next_rank(4))
 end)

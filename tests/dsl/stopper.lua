@@ -10,6 +10,16 @@ test("decisions come at grace, grace x factor, …, or evenly", function()
   equal(math.type(stopper.step_of(asha, 3)), "integer")
 end)
 
+test("a metric of its own says which way is better, the objective's goal is the objective's", function()
+  local function goal(spec) return stopper.complete(spec, "val/semseg/mIoU", "max").goal end
+  equal(goal {}, "max")
+  equal(goal { metric = "multitask/loss" }, "min")
+  equal(goal { metric = "val/depth/RMSE" }, "min")
+  equal(goal { metric = "val/depth/delta1" }, "max")
+  equal(goal { metric = "multitask/images_per_s" }, "max")
+  equal(goal { metric = "multitask/loss", goal = "max" }, "max")
+end)
+
 test("ASHA keeps the best third of those that came as far, the first always", function()
   local function kept(own, others) return stopper.goes_on(asha, own, others) end
   equal(kept(5, {}), true)

@@ -9,7 +9,7 @@ local map, either, size, spec = types.map, types.either, types.size, types.spec
 
 local data_fields = {
   { "fraction", number { above = 0, max = 1 },
-    "part of the training images that is used", default = 1 },
+    "part of the training images that is used, taken evenly from the whole list", default = 1 },
 }
 local data = family("data", { doc = "images and labels" })
 data "rooms" { doc = "Built-in procedural indoor scenes with exact labels for all tasks.",

@@ -17,7 +17,7 @@ arm "arm" { doc = "One of the things compared; the first is the reference.",
 local goal = family("objective_metric", { doc = "an objective", single = true })
 goal "objective" { doc = "The metric that decides: shown while a sweep runs, and what a sampler improves.",
   { "metric", text {}, "as in the views of the results database", default = "val/delta_m" },
-  { "goal", choice { "max", "min" }, "which way is better", default = "max" } }
+  { "goal", choice { "max", "min" }, "which way is better; if not given, down for losses and errors, else up" } }
 
 -- Values that a sampler may draw: sak.choice { 4, 8 }, sak.uniform { 0, 1 }.
 local function prepare_distribution(raw, kind)
@@ -60,7 +60,7 @@ sampler "tpe" { doc = "Tree-structured Parzen estimator (Bergstra et al. 2011): 
 
 local stopper_fields = {
   { "metric", text {}, "as logged while training; the objective's if not given" },
-  { "goal", choice { "max", "min" }, "which way is better; the objective's if not given" },
+  { "goal", choice { "max", "min" }, "which way is better; if not given, as the objective, or as a metric of its own says" },
   { "grace", int { min = 1 }, "steps of a run, over all stages, before it may be ended", required = true },
 }
 local stopper = family("stopper", { doc = "an early stopper", flat = true })
