@@ -13,8 +13,11 @@ has() { grep -qF -- "$2" "$1" || fail "$3: no '$2'"; }
 lacks() { ! grep -qF -- "$2" "$1" || fail "$3: '$2' is there"; }
 
 export SAK_DB=$work/sweep.db
-"$sak" sql --write - <"$here/fixtures/sweep.sql" || fail "fixture"
+cat "$here/fixtures/sweep.sql" "$here/fixtures/report.sql" | "$sak" sql --write - || fail "fixture"
 cp "$here/../results/gallery/predictions.png" sheet.png
+mkdir -p runs/u1
+printf moved >runs/u1/moved.png
+truncate -s 5M large.png
 "$sak" report router -o r.html 2>err || fail "report: $(cat err)"
 has err "r.html" "the path on stderr"
 
@@ -28,10 +31,14 @@ data | has /dev/stdin '["student.router.kind",["mor","sum"]]' "settings that dif
 data | lacks /dev/stdin '"batch"' "settings that agree"
 data | lacks /dev/stdin '1000000000' "points that a resumed attempt replaced"
 data | has /dev/stdin '["multitask/loss","min",null,"mor",null,[[0,2.99,2.49,3.49]' "mean and band over seeds at step 0"
-data | has /dev/stdin '"path":"gone.png"}, null]' "a sheet whose file is gone"
+data | has /dev/stdin 'null, "gone.png: cannot open: No such file or directory"]' "a sheet whose file is gone"
+data | has /dev/stdin 'large.png: 5242880 bytes, at most 4194304 expected"]' "a sheet that is too large"
 data | has /dev/stdin '"data:image/png;base64,iVBORw0KGgo' "a sheet"
+data | has /dev/stdin '"data:image/png;base64,bW92ZWQ="' "a sheet whose folder moved with the database"
 "$sak" report 1 -o one.html -q 2>err || fail "report of a run: $(cat err)"
 [ ! -s err ] || fail "--quiet said: $(cat err)"
+(mkdir away && cd away && "$sak" report router -o ../away.html -q) || fail "report from another folder"
+has away.html '"data:image/png;base64,bW92ZWQ="' "a sheet, seen from another folder"
 "$sak" report nobody -o no.html 2>err && fail "report of nothing"
 [ ! -e no.html ] || fail "a failed report left a file"
 "$sak" report router -o /nowhere/r.html 2>err && fail "report into a folder that is not there"
@@ -42,18 +49,21 @@ browser=$(command -v chromium || command -v chromium-browser || true)
 if [ -z "$browser" ]; then
     echo "note: no Chromium here, so the page itself was not drawn"
 else
-    for budget in 3000 10000 30000; do # a frame may come late on a busy machine
-        HOME=$work timeout 60 "$browser" --headless=new --no-sandbox --disable-gpu --virtual-time-budget=$budget \
-            --dump-dom "file://$work/r.html" >dom.html 2>/dev/null || fail "Chromium"
-        ! grep -q '<canvas' dom.html || break
-    done
+    draw() { # PAGE MARK: dom.html, once it has the mark: a frame may come late on a busy machine
+        for budget in 3000 10000 30000; do
+            HOME=$work timeout 60 "$browser" --headless=new --no-sandbox --disable-gpu --window-size=1200,5000 \
+                --virtual-time-budget=$budget --dump-dom "file://$work/$1" >dom.html 2>/dev/null || fail "Chromium"
+            ! grep -q "$2" dom.html || break
+        done
+    }
+    draw r.html '<canvas'
     has dom.html '<p class="question">Which router is best?</p>' "question drawn"
     has dom.html 'aria-label="Differences from the reference: sum +2' "difference drawn"
     has dom.html '<canvas' "curves drawn"
     has dom.html 'aria-label="multitask/loss by step; last values: mor 2' "curve described"
     has dom.html '>0.75</td>' "router weights drawn"
     has dom.html '&lt;/script&gt;&lt;b id=evil&gt;' "hostile text shown as text"
-    has dom.html 'gone.png is not there any more' "missing sheet named"
+    has dom.html 'run 1: gone.png: cannot open' "missing sheet named"
 fi
 [ "$failed" = 0 ] && echo "report: as documented"
 exit "$failed"

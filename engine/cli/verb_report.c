@@ -12,7 +12,7 @@
 #include "results/curves.h"
 
 /* Of more arms (and cells) than ARMS_DRAWN the best are drawn; the table has all. */
-enum { ARMS_DRAWN = 16, CURVE_POINTS = 200, SHEETS_MAX = 12, SHEET_BYTES_MAX = 4 << 20 };
+enum { ARMS_DRAWN = 16, CURVE_POINTS = 200, SHEET_BYTES_MAX = 4 << 20 };
 
 /* A part of the page's data: one query whose single value is JSON, over the runs that are drawn or
  * all that were chosen. */
@@ -147,37 +147,45 @@ static void put_base64(const unsigned char *p, size_t n, FILE *f)
     }
 }
 
-/* Prediction sheets of each arm's first seed, as data: addresses; those whose file is gone are named
- * in the page without a picture. */
+/* A sheet as a data: address and null, or null and why there is none. */
+static void put_sheet(const sak_store *s, const char *path, FILE *f)
+{
+    sak_error err = {0};
+    void *bytes = NULL;
+    size_t n = 0;
+    char *at = sak_store_artifact(s, path);
+    if (sak_file_read(at ? at : path, SHEET_BYTES_MAX, &bytes, &n, &err) == SAK_OK) {
+        fputs("\"data:image/png;base64,", f);
+        put_base64(bytes, n, f);
+        fputs("\", null", f);
+    } else {
+        fputs("null, ", f);
+        put_json_text(err.msg, f);
+    }
+    sak_free(bytes);
+    free(at);
+}
+
+/* [about, address, why there is none] of the prediction sheet of each arm's first seed. */
 static sak_status put_sheets(sak_store *s, const sak_chosen *chosen, FILE *f, sak_error *err)
 {
     static const char sql[] = SAK_CHOSEN_CTE
-        "SELECT json_object('arm', c.arm, 'cell', c.cell, 'run', c.run, 'seed', r.seed, 'path', a.path),"
+        "SELECT json_object('arm', c.arm, 'cell', c.cell, 'run', c.run, 'seed', r.seed),"
         " a.path FROM (SELECT min(run) AS run, arm, cell, place, cell_place FROM chosen"
         "  GROUP BY cell_place, place) c JOIN run r ON r.id = c.run"
         " JOIN artifact a ON a.run_id = c.run AND a.kind = 'sheet' ORDER BY c.cell_place, c.place";
     const sak_value v = {.type = SAK_TEXT, .text = chosen->json, .bytes = strlen(chosen->json)};
     sak_rows *rows = NULL;
     bool more = true;
-    const sak_query q = {.sql = sql, .params = &v, .n_params = 1, .max_rows = SHEETS_MAX};
-    SAK_TRY(sak_store_query(s, &q, &rows, err));
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = &v, .n_params = 1}, &rows, err));
     sak_status st = SAK_OK;
     fputs(",\n\"sheets\": [", f);
     for (int i = 0; (st = sak_rows_next(rows, &more, err)) == SAK_OK && more; i++) {
-        void *bytes = NULL;
-        size_t n = 0;
         fputs(i ? ",\n[" : "[", f);
         put_json(sak_rows_value(rows, 0).text, f);
         fputs(", ", f);
-        if (sak_file_read(sak_rows_value(rows, 1).text, SHEET_BYTES_MAX, &bytes, &n, NULL) == SAK_OK) {
-            fputs("\"data:image/png;base64,", f);
-            put_base64(bytes, n, f);
-            fputc('"', f);
-        } else {
-            fputs("null", f);
-        }
+        put_sheet(s, sak_rows_value(rows, 1).text, f);
         fputc(']', f);
-        sak_free(bytes);
     }
     fputc(']', f);
     sak_rows_close(rows);

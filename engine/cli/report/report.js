@@ -240,10 +240,10 @@ function routing() {
 
 function sheets() {
   if (!data.sheets || !data.sheets.length) return null;
-  return h("section", {}, h("h2", {}, "Predictions"), data.sheets.map(([s, src]) => {
+  return h("section", {}, h("h2", {}, "Predictions"), data.sheets.map(([s, src, why]) => {
     const text = `${armName(s.arm, s.cell)}, seed ${s.seed}, run ${s.run}`;
     return h("figure", {}, src ? h("img", { src, alt: "Prediction sheet of " + text, loading: "lazy" }) : null,
-      h("figcaption", {}, src ? text : `${text}: ${s.path} is not there any more`));
+      h("figcaption", {}, src ? text : `${text}: ${why}`));
   }));
 }
 
