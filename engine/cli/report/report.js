@@ -217,7 +217,7 @@ function heat(rows, name) {
     const levels = [...new Set(rows.filter(r => r[2] === task).map(r => r[3]))].sort((a, b) => a - b);
     for (const level of levels) body.push(h("tr", {}, h("th", { scope: "row" }, task + " " + level), experts.map(e => {
       const cell = rows.find(r => r[2] === task && r[3] === level && r[4] === e);
-      if (!cell) return h("td", {}, "");
+      if (!cell || cell[5] === null) return h("td", {}, "");
       const w = Math.max(0, Math.min(1, cell[5]));
       return h("td", { style: `background: rgba(var(--cell), ${(0.06 + 0.6 * w).toFixed(3)})` }, cell[5].toFixed(2));
     })));
@@ -270,8 +270,13 @@ function provenance() {
   section.append(h("details", {}, h("summary", {}, `Runs (${runs.length})`), table(
     ["run", "uid", "arm", "seed", "state", "started", "seconds", "attempts", "config"],
     runs.map(r => [r.run, r.uid, armName(r.arm, r.cell), r.seed, r.state, r.started, r.seconds, r.attempts, r.config]))));
-  if (data.events && data.events.length) section.append(h("details", { open: "" }, h("summary", {}, `Warnings and errors (${data.events.length})`),
-    table(["run", "level", "kind", "step", "text"], data.events)));
+  section.append(...[listed("Failed trials", ["trial", "arm", "seed", "error"], data.failures),
+    listed("Warnings and errors of finished runs", ["run", "level", "kind", "step", "text"], data.events)].filter(Boolean));
+function listed(title, names, { total, rows }) {
+  if (!total) return null;
+  return h("details", { open: "" }, h("summary", {}, `${title} (${rows.length < total ? `first ${rows.length} of ` : ""}${total})`), table(names, rows));
+}
+
   return section;
 }
 
@@ -285,7 +290,7 @@ function header() {
   const s = data.sweep, runs = (data.runs || []).length;
   const state = [`${runs} finished run${runs === 1 ? "" : "s"}`];
   if (s && s.total) state.push(`of ${s.total}`);
-  if (s && s.failed) state.push(`${s.failed} failed`);
+  if (data.failures.total) state.push(`${data.failures.total} failed`);
   return h("header", {}, h("h1", {}, data.title), toggle,
     s && s.question ? h("p", { class: "question" }, s.question) : null,
     h("p", { class: "quiet" }, state.join(", ") + (s && s.script ? ` · ${s.script}` : "") + ` · sak ${data.version}`));
