@@ -18,7 +18,7 @@ cp "$here/../results/gallery/predictions.png" sheet.png
 mkdir -p runs/u1
 printf moved >runs/u1/moved.png
 truncate -s 5M large.png
-"$sak" report router -o r.html 2>err || fail "report: $(cat err)"
+"$sak" report router --level 0.999 -o r.html 2>err || fail "report: $(cat err)"
 has err "r.html" "the path on stderr"
 
 # --- one file, no network, data that cannot end its element
@@ -45,6 +45,7 @@ has one.html '"sweep": null' "a run's report is not headed by its sweep"
 has one.html '"failures": {"total":0,"rows":[]}' "a run's report tells no failures of its sweep"
 (mkdir away && cd away && "$sak" report router -o ../away.html -q) || fail "report from another folder"
 has away.html '"data:image/png;base64,bW92ZWQ="' "a sheet, seen from another folder"
+"$sak" report wide -o wide.html -q || fail "report of many arms"
 "$sak" report nobody -o no.html 2>err && fail "report of nothing"
 [ ! -e no.html ] || fail "a failed report left a file"
 "$sak" report router -o /nowhere/r.html 2>err && fail "report into a folder that is not there"
@@ -73,8 +74,32 @@ else
     has dom.html '4 finished runs, of 6, 1 failed' "runs that were tried again are not failed ones"
     has dom.html 'its process crashed with signal 11; see logs/5</td>' "failed trials listed"
     has dom.html 'finished runs (first 200 of 201)' "not all events are listed"
+    has dom.html 'in brackets 99.9 % Student-t' "level"
     has dom.html '<td>abc1234 + changes</td>' "uncommitted changes"
     lacks dom.html '>0.00</td>' "a weight that was not finite is drawn"
+
+    # Many arms; a person hides one, closes a group and changes the theme.
+    cat >>wide.html <<'END'
+<script>
+const all = s => [...document.querySelectorAll(s)];
+(function visit() {
+  if (!all("canvas").length) return setTimeout(visit, 100);
+  const look = () => getComputedStyle(all(".swatch")[0]).backgroundColor, before = look();
+  const [group] = all("details[open]"), theme = document.querySelector("header button");
+  all(".legend button")[1].click();
+  group.open = false;
+  theme.focus();
+  theme.click();
+  document.body.dataset.after = [all(".legend [aria-pressed=false]").length, group.open, group.isConnected,
+    document.activeElement === theme, look() !== before, all(".plot").every(p => p.childElementCount <= 1)].join(" ");
+})();
+</script>
+END
+    draw wide.html 'data-after'
+    has dom.html '20 arms are too many to draw: below are the first 16; the tables' "no arm is best without a score"
+    has dom.html 'repeating-linear-gradient' "the ninth arm has another swatch than the first"
+    has dom.html 'stroke-dasharray="6 4"' "the ninth arm has another line than the first"
+    has dom.html 'data-after="1 false true true true true"' "the theme changes colours alone"
 fi
 [ "$failed" = 0 ] && echo "report: as documented"
 exit "$failed"
