@@ -10,19 +10,28 @@
 #include "cli/db.h"
 #include "cli/verbs.h"
 #include "results/curves.h"
+#include "results/export.h"
 
 /* Of more arms (and cells) than ARMS_DRAWN the best are drawn; the table has all. */
-enum { ARMS_DRAWN = 16, CURVE_POINTS = 200, SHEETS_MAX = 12, SHEET_BYTES_MAX = 4 << 20 };
+enum { ARMS_DRAWN = 16, CURVE_POINTS = 200, SHEET_BYTES_MAX = 4 << 20 };
 
-/* A part of the page's data: one query whose single value is JSON, over the runs that are drawn or
- * all that were chosen. */
+/* What ?1 of a part's query is: the runs that are drawn or all that were chosen, as
+ * SAK_CHOSEN_CTE reads them, or the name of the chosen sweep, NULL where runs were named. */
+typedef enum about { DRAWN, CHOSEN, SWEEP } about;
+
+/* A part of the page's data: one query whose single value is JSON. */
 typedef struct part {
     const char *key, *sql;
-    bool all;
+    about about;
 } part;
 
-/* Five digits are more than a screen shows. */
-#define SHORT(x) "CAST(printf('%.5g', " x ") AS REAL)"
+/* Five digits are more than a screen shows; printf would make NULL a 0. */
+#define SHORT(x) "iif(" x " IS NULL, NULL, CAST(printf('%.5g', " x ") AS REAL))"
+
+/* The first rows of the CTE `listed`, and how many it has. */
+#define LISTED(columns)                                                                            \
+    "SELECT json_object('total', (SELECT count(*) FROM listed), 'rows', json((SELECT"              \
+    " json_group_array(json_array(" columns ")) FROM (SELECT * FROM listed ORDER BY id LIMIT 200))))"
 
 #define ARMS                                                                                       \
     SAK_CHOSEN_CTE "SELECT json_group_array(json_array(arm, cell)) FROM (SELECT arm, cell FROM chosen" \
@@ -30,14 +39,12 @@ typedef struct part {
 
 static const part parts[] = {
     {"sweep",
-     SAK_CHOSEN_CTE
-     "SELECT json_object('name', s.name, 'script', s.script_path, 'state', s.state, 'total', s.total,"
-     " 'question', json_extract(s.spec_json, '$.question'), 'objective', s.objective,"
-     " 'failed', (SELECT count(*) FROM run WHERE sweep_id = s.id AND state = 'failed'))"
-     " FROM chosen c JOIN run r ON r.id = c.run JOIN sweep s ON s.id = r.sweep_id LIMIT 1", true},
+     "SELECT json_object('name', name, 'script', script_path, 'state', state, 'total', total, 'question',"
+     " coalesce(question, json_extract(spec_json, '$.question')), 'objective', objective)"
+     " FROM sweep WHERE name = ?1", SWEEP},
     /* [[arm, cell], …] */
-    {"arms", ARMS, false},
-    {"all_arms", ARMS, true},
+    {"arms", ARMS, DRAWN},
+    {"all_arms", ARMS, CHOSEN},
     /* [arm, cell, task, level, expert, mean weight over seeds] */
     {"routing",
      SAK_CHOSEN_CTE
@@ -45,32 +52,33 @@ static const part parts[] = {
      " SELECT c.arm, c.cell, g.task, g.level, g.expert, " SHORT("avg(g.weight)") " AS weight"
      " FROM chosen c JOIN routing g ON g.run = c.run"
      " GROUP BY c.cell_place, c.place, g.task, g.level, g.expert"
-     " ORDER BY c.cell_place, c.place, g.task, g.level, g.expert <> 'stem', g.expert)", false},
+     " ORDER BY c.cell_place, c.place, g.task, g.level, g.expert <> 'stem', g.expert)", DRAWN},
     /* [path, [value of each arm]]: settings that are not the same in all arms */
     {"diff",
      SAK_CHOSEN_CTE
      ", one AS (SELECT min(run) AS run, place, cell_place FROM chosen GROUP BY cell_place, place)"
-     ", setting AS (SELECT p.path, o.place, o.cell_place,"
-     "  CASE WHEN q.type = 'boolean' THEN iif(q.num, 'true', 'false')"
-     "   WHEN q.path IS NULL THEN NULL ELSE coalesce(q.txt, q.num, q.type) END AS value"
-     " FROM (SELECT DISTINCT path FROM param WHERE run_id IN (SELECT run FROM one)) p CROSS JOIN one o"
-     " LEFT JOIN param q ON q.run_id = o.run AND q.path = p.path WHERE p.path <> 'seed')"
+     ", setting AS (SELECT d.path, o.place, o.cell_place, " SAK_EXPORT_SETTING " AS value"
+     " FROM (SELECT DISTINCT path FROM param WHERE run_id IN (SELECT run FROM one)) d CROSS JOIN one o"
+     " LEFT JOIN param p ON p.run_id = o.run AND p.path = d.path WHERE d.path <> 'seed')"
      "SELECT json_group_array(json_array(path, json(v))) FROM ("
      " SELECT path, json_group_array(value) AS v FROM"
      "  (SELECT * FROM setting ORDER BY path, cell_place, place) GROUP BY path"
-     " HAVING count(DISTINCT coalesce(value, char(0))) > 1 ORDER BY path)", false},
+     " HAVING count(DISTINCT coalesce(value, char(0))) > 1 ORDER BY path)", DRAWN},
     {"runs",
      SAK_CHOSEN_CTE
      "SELECT json_group_array(json_object('run', v.run, 'uid', v.uid, 'arm', c.arm, 'cell', c.cell,"
      " 'seed', v.seed, 'state', v.state, 'started', v.started, 'seconds', v.seconds, 'host', v.host,"
      " 'threads', v.threads, 'cpu', v.cpu, 'isa', v.isa, 'blis', v.blis_kernel, 'version',"
-     " v.sak_version, 'commit', v.git_commit, 'dirty', v.git_dirty, 'data', v.data_id, 'script',"
-     " v.script_path, 'config', substr(v.config_sha256, 1, 12), 'attempts', r.attempts))"
-     " FROM chosen c JOIN runs v ON v.run = c.run JOIN run r ON r.id = c.run", true},
+     " v.sak_version, 'commit', v.git_commit || iif(v.git_dirty, ' + changes', ''), 'data', v.data_id,"
+     " 'script', v.script_path, 'config', substr(v.config_sha256, 1, 12), 'attempts', r.attempts))"
+     " FROM chosen c JOIN runs v ON v.run = c.run JOIN run r ON r.id = c.run", CHOSEN},
     {"events",
-     SAK_CHOSEN_CTE
-     "SELECT json_group_array(json_array(run_id, level, kind, step, text)) FROM (SELECT e.* FROM"
-     " chosen c JOIN event e ON e.run_id = c.run WHERE e.level <> 'info' ORDER BY e.id LIMIT 200)", true},
+     SAK_CHOSEN_CTE ", listed AS (SELECT e.* FROM chosen c JOIN event e ON e.run_id = c.run"
+     " WHERE e.level <> 'info') " LISTED("run_id, level, kind, step, text"), CHOSEN},
+    /* Trials without a run that finished: what went wrong may be nowhere else. */
+    {"failures",
+     "WITH listed AS (SELECT t.* FROM sweep s JOIN trial t ON t.sweep_id = s.id"
+     " WHERE s.name = ?1 AND t.state = 'failed') " LISTED("n, coalesce(label, arm), seed, error"), SWEEP},
 };
 
 /* JSON inside a <script>: no text of it may end the element. */
@@ -83,9 +91,9 @@ static void put_json(const char *json, FILE *f)
             fputc(*json, f);
 }
 
-static sak_status put_part(sak_store *s, const sak_chosen *chosen, const part *p, FILE *f, sak_error *err)
+static sak_status put_part(sak_store *s, const part *p, const char *text, FILE *f, sak_error *err)
 {
-    const sak_value v = {.type = SAK_TEXT, .text = chosen->json, .bytes = strlen(chosen->json)};
+    const sak_value v = {.type = text ? SAK_TEXT : SAK_NULL, .text = text, .bytes = text ? strlen(text) : 0};
     sak_rows *rows = NULL;
     bool more = false;
     SAK_TRY(sak_store_query(s, &(sak_query){.sql = p->sql, .params = &v, .n_params = 1}, &rows, err));
@@ -147,37 +155,45 @@ static void put_base64(const unsigned char *p, size_t n, FILE *f)
     }
 }
 
-/* Prediction sheets of each arm's first seed, as data: addresses; those whose file is gone are named
- * in the page without a picture. */
+/* A sheet as a data: address and null, or null and why there is none. */
+static void put_sheet(const sak_store *s, const char *path, FILE *f)
+{
+    sak_error err = {0};
+    void *bytes = NULL;
+    size_t n = 0;
+    char *at = sak_store_artifact(s, path);
+    if (sak_file_read(at ? at : path, SHEET_BYTES_MAX, &bytes, &n, &err) == SAK_OK) {
+        fputs("\"data:image/png;base64,", f);
+        put_base64(bytes, n, f);
+        fputs("\", null", f);
+    } else {
+        fputs("null, ", f);
+        put_json_text(err.msg, f);
+    }
+    sak_free(bytes);
+    free(at);
+}
+
+/* [about, address, why there is none] of the prediction sheet of each arm's first seed. */
 static sak_status put_sheets(sak_store *s, const sak_chosen *chosen, FILE *f, sak_error *err)
 {
     static const char sql[] = SAK_CHOSEN_CTE
-        "SELECT json_object('arm', c.arm, 'cell', c.cell, 'run', c.run, 'seed', r.seed, 'path', a.path),"
+        "SELECT json_object('arm', c.arm, 'cell', c.cell, 'run', c.run, 'seed', r.seed),"
         " a.path FROM (SELECT min(run) AS run, arm, cell, place, cell_place FROM chosen"
         "  GROUP BY cell_place, place) c JOIN run r ON r.id = c.run"
         " JOIN artifact a ON a.run_id = c.run AND a.kind = 'sheet' ORDER BY c.cell_place, c.place";
     const sak_value v = {.type = SAK_TEXT, .text = chosen->json, .bytes = strlen(chosen->json)};
     sak_rows *rows = NULL;
     bool more = true;
-    const sak_query q = {.sql = sql, .params = &v, .n_params = 1, .max_rows = SHEETS_MAX};
-    SAK_TRY(sak_store_query(s, &q, &rows, err));
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = &v, .n_params = 1}, &rows, err));
     sak_status st = SAK_OK;
     fputs(",\n\"sheets\": [", f);
     for (int i = 0; (st = sak_rows_next(rows, &more, err)) == SAK_OK && more; i++) {
-        void *bytes = NULL;
-        size_t n = 0;
         fputs(i ? ",\n[" : "[", f);
         put_json(sak_rows_value(rows, 0).text, f);
         fputs(", ", f);
-        if (sak_file_read(sak_rows_value(rows, 1).text, SHEET_BYTES_MAX, &bytes, &n, NULL) == SAK_OK) {
-            fputs("\"data:image/png;base64,", f);
-            put_base64(bytes, n, f);
-            fputc('"', f);
-        } else {
-            fputs("null", f);
-        }
+        put_sheet(s, sak_rows_value(rows, 1).text, f);
         fputc(']', f);
-        sak_free(bytes);
     }
     fputc(']', f);
     sak_rows_close(rows);
@@ -214,8 +230,9 @@ static sak_status put_data(sak_store *s, const sak_chosen *chosen, const sak_com
         st = sak_choose_best(s, chosen, ARMS_DRAWN, &drawn, err);
     if (st != SAK_OK)
         return st;
+    const char *const texts[] = {[DRAWN] = drawn.json, [CHOSEN] = chosen->json, [SWEEP] = chosen->sweep};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && st == SAK_OK; i++)
-        st = put_part(s, parts[i].all ? chosen : &drawn, &parts[i], f, err);
+        st = put_part(s, &parts[i], texts[parts[i].about], f, err);
     if (st == SAK_OK)
         st = put_curves(s, &drawn, f, err);
     if (st == SAK_OK)

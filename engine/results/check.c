@@ -208,24 +208,41 @@ static sak_status check_spools(sak_store *s, FILE *problems, int *found, sak_err
 
 /* --- files of runs ---------------------------------------------------------------------------- */
 
+char *sak_store_artifact(const sak_store *s, const char *path)
+{
+    static const char runs[] = "/runs/";
+    const int folder = (int)(strlen(s->spools) - strlen("/spool"));
+    const char *within = NULL;
+    struct stat file;
+    for (const char *p = path; (p = strstr(p, runs)); p++)
+        within = p;
+    if (!within || stat(path, &file) == 0)
+        return strdup(path);
+    const size_t size = (size_t)folder + strlen(within) + 1;
+    char *moved = malloc(size);
+    if (moved)
+        snprintf(moved, size, "%.*s%s", folder, s->spools, within);
+    if (moved && stat(moved, &file) == 0)
+        return moved;
+    free(moved);
+    return strdup(path);
+}
+
 static sak_status check_files(sak_store *s, FILE *problems, int *found, sak_error *err)
 {
     sqlite3_stmt *st = NULL;
+    sak_status status = SAK_OK;
     SAK_TRY(sak_db_prepare(s->db, "SELECT run_id, path, sha256, bytes FROM artifact ORDER BY id", &st,
                            err));
-    while (sqlite3_step(st) == SQLITE_ROW) {
-        const char *path = (const char *)sqlite3_column_text(st, 1);
+    while (status == SAK_OK && sqlite3_step(st) == SQLITE_ROW) {
+        char *at = sak_store_artifact(s, (const char *)sqlite3_column_text(st, 1));
         const char *sha = (const char *)sqlite3_column_text(st, 2), *what = NULL;
         char hash[SAK_HASH_TEXT] = "";
         struct stat file;
         sak_error why = {0};
-        /* Paths are as the run wrote them; a results folder that moved took its files along. */
-        const char *in_folder = strstr(path, "/runs/");
-        char *moved = in_folder ? sqlite3_mprintf("%.*s%s", (int)(strlen(s->spools) - strlen("/spool")),
-                                                  s->spools, in_folder)
-                                : NULL;
-        const char *at = stat(path, &file) == 0 || !moved || stat(moved, &file) != 0 ? path : moved;
-        if (stat(at, &file) != 0)
+        if (!at)
+            status = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
+        else if (stat(at, &file) != 0)
             what = strerror(errno);
         else if (sqlite3_column_type(st, 3) == SQLITE_INTEGER && sqlite3_column_int64(st, 3) >= 0 &&
                  file.st_size != sqlite3_column_int64(st, 3))
@@ -240,10 +257,10 @@ static sak_status check_files(sak_store *s, FILE *problems, int *found, sak_erro
                 fprintf(problems, "run %" PRId64 ": %s: %s\n", (int64_t)sqlite3_column_int64(st, 0), at,
                         what);
         }
-        sqlite3_free(moved);
+        free(at);
     }
     sqlite3_finalize(st);
-    return SAK_OK;
+    return status;
 }
 
 sak_status sak_store_audit(sak_store *s, bool files, FILE *problems, sak_error *err)

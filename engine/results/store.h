@@ -144,6 +144,10 @@ void sak_run_event(sak_run *r, const char *level, const char *kind, int64_t step
  * replaces its earlier row. */
 void sak_run_artifact(sak_run *r, const char *path, const char *sha256, int64_t bytes,
                       const char *kind);
+/* Where a file is that a run recorded as `path`; malloc'd, NULL without memory.  A path is relative to
+ * the folder the run was started in, and a results folder that moved took its files along: what is not
+ * there any more is looked for in runs/ beside the database. */
+char *sak_store_artifact(const sak_store *s, const char *path);
 
 /* Once per step.  Costs nothing; reports when what was logged can no longer be saved (spool not
  * writable, out of memory). */

@@ -23,11 +23,13 @@ function svg(tag, attrs, ...children) {
 
 const armName = (arm, cell) => cell ? arm + " · " + cell : arm;
 const arms = (data.arms || []).map(([arm, cell]) => armName(arm, cell)); // those that are drawn
-const isDark = () => document.documentElement.dataset.theme
-  ? document.documentElement.dataset.theme === "dark"
-  : matchMedia("(prefers-color-scheme: dark)").matches;
-const color = i => (isDark() ? dark : light)[i % light.length];
-const variable = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const root = document.documentElement;
+const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+const palette = () => isDark() ? dark : light;
+const color = i => palette()[i % light.length]; // for canvases; the rest follows the theme by itself:
+const armColor = i => i < 0 ? "var(--line)" : `var(--arm${i % light.length})`;
+const dashed = i => i >= light.length; // the ninth arm has the first one's colour
+const variable = name => getComputedStyle(root).getPropertyValue(name).trim();
 
 /* As many digits as the spread makes meaningful. */
 function number(v, spread) {
@@ -76,13 +78,13 @@ function forest(rows) {
   const width = 640, left = 190, line = 24, height = shown.length * line + 30;
   const x = v => left + (width - left - 20) * (v / reach + 1) / 2;
   const label = shown.map(r => armName(r.arm, r.cell) + " " + plus(r.diff, reach / 20)).join(", ");
-  const parts = [svg("line", { x1: x(0), x2: x(0), y1: 4, y2: height - 24, stroke: variable("--quiet"), "stroke-dasharray": "3 3" })];
+  const parts = [svg("line", { x1: x(0), x2: x(0), y1: 4, y2: height - 24, style: "stroke:var(--quiet)", "stroke-dasharray": "3 3" })];
   shown.forEach((r, i) => {
-    const y = 16 + i * line, c = color(arms.indexOf(armName(r.arm, r.cell)));
-    const name = armName(r.arm, r.cell);
+    const name = armName(r.arm, r.cell), arm = arms.indexOf(name);
+    const y = 16 + i * line, stroke = "stroke-width:3;stroke:" + armColor(arm);
     parts.push(svg("text", { x: 0, y: y + 4 }, name.length > 26 ? name.slice(0, 25) + "…" : name));
-    if (r.diff_lo !== null) parts.push(svg("line", { x1: x(r.diff_lo), x2: x(r.diff_hi), y1: y, y2: y, stroke: c, "stroke-width": 3 }));
-    parts.push(svg("circle", { cx: x(r.diff), cy: y, r: 5, fill: c }));
+    if (r.diff_lo !== null) parts.push(svg("line", { x1: x(r.diff_lo), x2: x(r.diff_hi), y1: y, y2: y, style: stroke, "stroke-dasharray": dashed(arm) ? "6 4" : "none" }));
+    parts.push(svg("circle", { cx: x(r.diff), cy: y, r: 4, style: stroke + ";fill:" + (dashed(arm) ? "var(--paper)" : armColor(arm)) }));
   });
   for (const v of [-reach, 0, reach])
     parts.push(svg("text", { x: x(v), y: height - 6, "text-anchor": v < 0 ? "start" : v > 0 ? "end" : "middle" }, v === 0 ? "0" : plus(v, reach / 20)));
@@ -96,13 +98,13 @@ function answer() {
     const rows = data.comparison.filter(r => r.metric === m);
     section.append(comparisonTable(rows), ...[forest(rows)].filter(Boolean));
   }
-  const all = data.all_arms.length;
-  if (all > arms.length) section.append(h("p", {}, `${all} arms are too many to draw: below are the first and the `
-    + `${arms.length - 1} that are best${data.sweep && data.sweep.objective ? " by " + data.sweep.objective : ""}; the tables above have all.`));
-  const percent = Math.round(100 * data.level);
+  const all = data.all_arms.map(([arm, cell]) => armName(arm, cell));
+  const drawn = arms.every((a, i) => a === all[i]) ? `the first ${arms.length}` // as where nothing has a score
+    : `the first and the ${arms.length - 1} that are best${data.sweep && data.sweep.objective ? " by " + data.sweep.objective : ""}`;
+  if (all.length > arms.length) section.append(h("p", {}, `${all.length} arms are too many to draw: below are ${drawn}; the tables above have all.`));
   section.append(h("p", { class: "quiet" },
-    `Final values of finished runs. Intervals: ${percent} % Student-t over seeds. p: paired sign-flip permutation test by seed; ` +
-    "Holm: corrected over all arms of a metric. A row without verdict words is the reference or lacks seeds: a test with n pairs cannot give p below 2/2ⁿ."));
+    `Final values of finished runs; in brackets ${+(100 * data.level).toPrecision(6)} % Student-t intervals over seeds. p: paired sign-flip test by seed; ` +
+    `Holm: corrected over all arms${data.comparison.some(r => r.cell) ? " and cells" : ""} of a metric.`));
   return section;
 }
 
@@ -111,12 +113,21 @@ function answer() {
 const hidden = new Set();
 const plots = [];
 
-const armColor = i => i < 0 ? variable("--line") : color(i);
-function swatch(i) { return h("span", { class: "swatch", "data-arm": i, style: "background:" + armColor(i) }); }
+function swatch(i) {
+  const c = armColor(i);
+  return h("span", { class: "swatch", style: "background:" + (dashed(i) ? `repeating-linear-gradient(90deg, ${c} 0 3px, transparent 3px 5px)` : c) });
+}
 
 function redraw() {
-  for (const p of plots) if (p.box.isConnected && p.drawn) drawPlot(p);
-  for (const s of document.querySelectorAll(".swatch")) s.style.background = armColor(+s.dataset.arm);
+  for (const p of plots) if (p.drawn) {
+    if (p.box.clientWidth) drawPlot(p);
+    else p.drawn = false; // its group is closed: drawn anew when it is seen
+  }
+}
+
+function paint() {
+  palette().forEach((c, i) => root.style.setProperty("--arm" + i, c));
+  redraw();
 }
 
 function drawPlot(p) {
@@ -128,7 +139,7 @@ function drawPlot(p) {
     const i = arms.indexOf(armName(c[3], c[4]));
     if (hidden.has(i)) continue;
     const at = series.length, stroke = color(i);
-    series.push({ label: arms[i], stroke, width: 2, spanGaps: true, points: { show: c[5].length < 3 } },
+    series.push({ label: arms[i], stroke, width: 2, dash: dashed(i) ? [6, 4] : undefined, spanGaps: true, points: { show: c[5].length < 3 } },
       { stroke: "transparent", spanGaps: true, points: { show: false } },
       { stroke: "transparent", spanGaps: true, points: { show: false } });
     bands.push({ series: [at + 2, at + 1], fill: stroke + "2e" });
@@ -217,7 +228,7 @@ function heat(rows, name) {
     const levels = [...new Set(rows.filter(r => r[2] === task).map(r => r[3]))].sort((a, b) => a - b);
     for (const level of levels) body.push(h("tr", {}, h("th", { scope: "row" }, task + " " + level), experts.map(e => {
       const cell = rows.find(r => r[2] === task && r[3] === level && r[4] === e);
-      if (!cell) return h("td", {}, "");
+      if (!cell || cell[5] === null) return h("td", {}, "");
       const w = Math.max(0, Math.min(1, cell[5]));
       return h("td", { style: `background: rgba(var(--cell), ${(0.06 + 0.6 * w).toFixed(3)})` }, cell[5].toFixed(2));
     })));
@@ -240,10 +251,10 @@ function routing() {
 
 function sheets() {
   if (!data.sheets || !data.sheets.length) return null;
-  return h("section", {}, h("h2", {}, "Predictions"), data.sheets.map(([s, src]) => {
+  return h("section", {}, h("h2", {}, "Predictions"), data.sheets.map(([s, src, why]) => {
     const text = `${armName(s.arm, s.cell)}, seed ${s.seed}, run ${s.run}`;
     return h("figure", {}, src ? h("img", { src, alt: "Prediction sheet of " + text, loading: "lazy" }) : null,
-      h("figcaption", {}, src ? text : `${text}: ${s.path} is not there any more`));
+      h("figcaption", {}, src ? text : `${text}: ${why}`));
   }));
 }
 
@@ -261,6 +272,11 @@ function table(names, rows) {
     h("tbody", {}, rows.map(r => h("tr", {}, r.map(v => h("td", { class: String(v).length > 60 ? "wrap" : null }, v === null || v === undefined ? "" : String(v))))))));
 }
 
+function listed(title, names, { total, rows }) {
+  if (!total) return null;
+  return h("details", { open: "" }, h("summary", {}, `${title} (${rows.length < total ? `first ${rows.length} of ` : ""}${total})`), table(names, rows));
+}
+
 function provenance() {
   const section = h("section", {}, h("h2", {}, "Provenance"));
   const runs = data.runs || [];
@@ -270,8 +286,8 @@ function provenance() {
   section.append(h("details", {}, h("summary", {}, `Runs (${runs.length})`), table(
     ["run", "uid", "arm", "seed", "state", "started", "seconds", "attempts", "config"],
     runs.map(r => [r.run, r.uid, armName(r.arm, r.cell), r.seed, r.state, r.started, r.seconds, r.attempts, r.config]))));
-  if (data.events && data.events.length) section.append(h("details", { open: "" }, h("summary", {}, `Warnings and errors (${data.events.length})`),
-    table(["run", "level", "kind", "step", "text"], data.events)));
+  section.append(...[listed("Failed trials", ["trial", "arm", "seed", "error"], data.failures),
+    listed("Warnings and errors of finished runs", ["run", "level", "kind", "step", "text"], data.events)].filter(Boolean));
   return section;
 }
 
@@ -279,26 +295,22 @@ function provenance() {
 
 function header() {
   const toggle = h("button", { on: { click: () => {
-    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-    build();
+    root.dataset.theme = isDark() ? "light" : "dark";
+    paint();
   } } }, "Light / dark");
   const s = data.sweep, runs = (data.runs || []).length;
   const state = [`${runs} finished run${runs === 1 ? "" : "s"}`];
   if (s && s.total) state.push(`of ${s.total}`);
-  if (s && s.failed) state.push(`${s.failed} failed`);
+  if (data.failures.total) state.push(`${data.failures.total} failed`);
   return h("header", {}, h("h1", {}, data.title), toggle,
     s && s.question ? h("p", { class: "question" }, s.question) : null,
     h("p", { class: "quiet" }, state.join(", ") + (s && s.script ? ` · ${s.script}` : "") + ` · sak ${data.version}`));
 }
 
-function build() {
-  plots.length = 0;
-  document.title = data.title + " · sak report";
-  document.getElementById("page").replaceChildren(...[header(), answer(), curves(), routing(), sheets(), settings(), provenance()].filter(Boolean));
-}
-
-build();
+document.title = data.title + " · sak report";
+document.getElementById("page").append(...[header(), answer(), curves(), routing(), sheets(), settings(), provenance()].filter(Boolean));
+paint();
 let timer = 0;
 addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(redraw, 150); });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", build);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 })();
