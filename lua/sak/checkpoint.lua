@@ -8,6 +8,7 @@
 local core = require "sak.core"
 local failure = require "sak.failure"
 local host = require "sak.host"
+local train = require "sak.train"
 
 local checkpoint = {}
 
@@ -158,7 +159,7 @@ function Keeper:save(loop, iteration, name)
         sak_version = core.version(), stage = ctx.stage_index, name = loop.name, iteration = iteration,
         step = ctx.step, updates = loop.optim:updates(), offset = at.offset, rewinds = at.rewinds,
         skips = at.skips, seconds = at.seconds + (loop.begun and begun - loop.begun or 0),
-        wait = at.wait + read.wait_s, bad = at.bad + read.bad, stall = at.stall, best = self.best }, loop.sets)
+        wait = at.wait + read.wait_s, bad = train.bad(loop), stall = at.stall, best = self.best }, loop.sets)
       if not name and self:is_rewind_point(iteration) then self.rewind_path = path end
     end)
   end

@@ -9,6 +9,7 @@ local core = require "sak.core"
 local features = require "sak.features"
 local host = require "sak.host"
 local identity = require "sak.identity"
+local train = require "sak.train"
 local weights = require "sak.weights"
 
 local shared_stage = {}
@@ -171,7 +172,7 @@ function Shared:keep(loop)
 end
 
 function Shared:write(loop)
-  local series = loop.at.rewinds == 0 and loop.at.bad + loop.loader:stats().bad == 0 and self:series(loop.iterations)
+  local series = loop.at.rewinds == 0 and train.bad(loop) == 0 and self:series(loop.iterations)
   if not series then return end
   local ctx = self.ctx
   local ok, message = pcall(function()
