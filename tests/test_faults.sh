@@ -66,6 +66,17 @@ SAK_FAULT=clock SAK_FAULT_AT=1 LD_PRELOAD=$tmp/shim.so run --db "$tmp/clock/sak.
     fail "times before the run's beginning"
 all=$(value "$tmp/clock/sak.db" 'select count(*) from metrics')
 
+# a checkpoint to go back to that could not be written: the run goes back to the one before it
+mkdir "$tmp/back" "$tmp/back_further"
+rewind() { "$sak" run tests/scripts/nan.lua --quiet --set +on_nan=rewind --db "$tmp/$1/sak.db" > "$tmp/out" 2>&1; }
+back_to() { value "$tmp/$1/sak.db" "select min(replace(substr(text, instr(text, 'back to step ') + 13), ',', ' ') + 0) from event where kind = 'not_finite'"; }
+rewind back || fail "$(cat "$tmp/out")"
+SAK_FAULT=rename SAK_FAULT_BELOW="$tmp/back_further/runs" SAK_FAULT_AT=$(($(back_to back) / 4 + 1)) LD_PRELOAD=$tmp/shim.so \
+    rewind back_further || fail "a rewind point that was not written: $(cat "$tmp/out")"
+[ "$(value "$tmp/back_further/sak.db" "select count(*) from event where kind = 'checkpoint' and text glob 'no checkpoint: *'")" = 1 ] ||
+    fail "every rewind point was written"
+[ "$(back_to back_further)" = $(($(back_to back) - 4)) ] || fail "back to $(back_to back_further), not before $(back_to back)"
+
 # on a network file system nothing is begun, and the message says where to put the database instead
 mkdir "$tmp/network"
 status=0
