@@ -3,6 +3,7 @@
 local checkpoint = require "sak.checkpoint"
 local core = require "sak.core"
 local host = require "sak.host"
+local identity = require "sak.identity"
 local config = require "sak.config"
 local dataset = require "sak.dataset"
 local freeze = require "sak.freeze"
@@ -89,10 +90,10 @@ local function rehearse(ctx)
 end
 
 --- The machine and the command of this attempt.
-local function attempt_info(job)
+local function attempt_info(cfg, job)
   local machine = core.machine()
   return { argv = table.concat(job.argv, " "), env = environment(), sak_version = core.version(), cpu = machine.cpu,
-    blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads() }
+    blis_kernel = machine.blis_kernel, isa = identity.isa(cfg.precision), threads = core.threads() }
 end
 
 local function begin(loaded, store, job, options)
@@ -104,7 +105,7 @@ local function begin(loaded, store, job, options)
     compare_sha256 = comparable(cfg), git_commit = git.commit, git_dirty = git.dirty, git_diff = git.diff,
     frozen_json = options.frozen_json, data_id = options.data_id, sweep = options.sweep, trial = options.trial, uid = options.uid, arm = options.arm,
     arm_index = options.arm_index, cell = options.cell }
-  for k, v in pairs(attempt_info(job)) do info[k] = v end
+  for k, v in pairs(attempt_info(cfg, job)) do info[k] = v end
   return store:begin(info)
 end
 
@@ -115,7 +116,7 @@ local function go_on(ctx, store, job, row)
   local found, refused = checkpoint.latest(ctx.folder .. "/checkpoints", row.config_sha256)
   local state = found and found.state
   ctx.step, ctx.resume = state and state.step or 0, found
-  local attempt = store:resume(attempt_info(job), row.id, ctx.step - 1)
+  local attempt = store:resume(attempt_info(ctx.cfg, job), row.id, ctx.step - 1)
   for _, text in ipairs(refused) do
     attempt:event("warn", "checkpoint_refused", ctx.step, text)
     ctx.note("warning: " .. text)

@@ -32,7 +32,7 @@ local function depends_on(ctx, stage, made, data_identity)
   for i, t in ipairs(ctx.teachers) do
     teachers[i] = { name = t.name, weight = t.weight, features = features.depends_on(t) }
   end
-  return { format = 1, code = identity.code(), kernels = identity.kernels(), graph = made.graph:hash(),
+  return { format = 1, code = identity.code(), kernels = identity.kernels(cfg.precision), graph = made.graph:hash(),
     start = made.params:hash(), stage = stage, student = without(cfg.student, elsewhere), model = cfg.model,
     teachers = teachers, data = stage.data or cfg.data, data_identity = data_identity, seed = cfg.seed,
     precision = cfg.precision, engine = cfg.engine, cache = cfg.cache, on_nan = cfg.on_nan, checkpoint = cfg.checkpoint }
