@@ -37,6 +37,10 @@ paste <(tr ' ' '\n' <<< "$one") <(tr ' ' '\n' <<< "$fp32") | awk '
 "$sak" sql "select json_extract(config_json, '$.precision') from run order by id desc limit 1" | grep -q bf16 ||
     fail "not recorded"
 
+# A baseline of the one is none of the other.
+[ "$("$sak" sql --csv 'select count(distinct compare_sha256) from run' | tail -1 | tr -d '\r')" = 2 ] ||
+    fail "runs of either precision are compared"
+
 # Products by the CPU's own instruction have other bits than rounded floats: what is kept of them, and a
 # replay, tell these CPUs apart.
 ! "$sak" check tests/scripts/tiny.lua --set precision=bf16 2>&1 | grep -q 'no AVX512-BF16' || exit 0

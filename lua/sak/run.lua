@@ -43,16 +43,17 @@ local function edge_scoring(eval)
   return said
 end
 
---- What a single-task baseline must share with a multi-task run: data, stem, head, how stage 2 trains
---- and edges are scored, without seed, tasks and kind.
+--- What a single-task baseline must share with a multi-task run: data, stem, head, precision, how stage 2
+--- trains and edges are scored, without seed, tasks and kind.
 local function comparable(cfg)
   local last = cfg.stages[#cfg.stages]
   local stage = {}
   for _, k in ipairs { "data", "batch", "iterations", "epochs", "optim", "schedule", "clip", "augment" } do
     stage[k] = last[k]
   end
+  -- no word of fp32, as in databases that did not tell precisions apart
   return host.sha256(host.encode { data = cfg.data, stem = cfg.student.stem, head = cfg.student.head, stage = stage,
-    edges = edge_scoring(cfg.eval) })
+    edges = edge_scoring(cfg.eval), precision = cfg.precision ~= "fp32" and cfg.precision or nil })
 end
 
 --- What the environment tells sak, as JSON.
