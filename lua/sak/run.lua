@@ -79,12 +79,13 @@ local function kind_of(cfg)
 end
 
 --- Builds every stage's graph once without memory, so that a shape error in the last stage shows
---- before the first one trains.
+--- before the first one trains.  Notes which data stages of their own have.
 local function rehearse(ctx)
   for i, stage in ipairs(ctx.cfg.stages) do
     ctx.stage_index = i
     local data, d = dataset.of_stage(ctx, stage)
     dataset.limit(data, d, stage.batch)
+    if stage.data then ctx.stage_data[i] = data.info.identity end
     local made = stages.plan(ctx, stage)
     if stages.labelled(stage) then stages.plan_evaluation(ctx, made.params) end
   end
@@ -174,7 +175,7 @@ local function prepare(loaded, store, job, options)
   local cfg = loaded.resolved
   local data = dataset.open(cfg.data)
   check_tasks(cfg, data)
-  local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
+  local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0, stage_data = {},
     config_sha256 = loaded.config_sha256, data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
     teacher_files = options.teacher_files,
     loader_threads = (loaded.runtime or {}).loader_threads, cache_limits = (loaded.runtime or {}).cache,
@@ -204,9 +205,10 @@ function run.experiment(loaded, store, job, options)
   local ctx = prepare(loaded, store, job, options)
   local data = ctx.data
   ctx.teachers = require("sak.teachers").open(ctx, run.committee(cfg))
-  if options.replay then stored.check_inputs(job.source, options.replay, data, ctx.teachers) end
+  local inputs = stored.inputs(ctx)
+  if options.replay then stored.check_inputs(job.source, options.replay, data, inputs) end
   if options.resume then
-    stored.check_inputs(store, options.resume, data, ctx.teachers)
+    stored.check_inputs(store, options.resume, data, inputs)
     ctx.run = go_on(ctx, store, job, options.resume)
   else
     options.data_id = data.info.identity
@@ -225,7 +227,7 @@ function run.experiment(loaded, store, job, options)
   ctx.note(("run %d (%s): %s, seed %d, %d threads"):format(id, uid, cfg.name, cfg.seed, core.threads()))
   if not options.resume then
     for _, p in ipairs(loaded.params) do ctx.run:param(p.path, freeze.shown(p.value), p.origin) end
-    for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
+    for _, input in ipairs(inputs) do ctx.run:tag(input.tag, input.identity) end
   end
   if job.unsafe_lua then ctx.run:tag("unsafe_lua", "the script ran without sandbox") end
   ctx.keeper = checkpoint.keeper(ctx, loaded.runtime.checkpoint)
