@@ -77,6 +77,15 @@ SAK_FAULT=rename SAK_FAULT_BELOW="$tmp/back_further/runs" SAK_FAULT_AT=$(($(back
     fail "every rewind point was written"
 [ "$(back_to back_further)" = $(($(back_to back) - 4)) ] || fail "back to $(back_to back_further), not before $(back_to back)"
 
+# but not into the stage before: of four files the last one is the first of stage 2
+mkdir "$tmp/stage"
+sed 's/every = 4/every = 100/; s/  stages = {/&\n    sak.multitask { name = "one", iterations = 4, batch = 2, augment = sak.augment {} },/' \
+    tests/scripts/nan.lua > "$tmp/two_stages.lua"
+SAK_FAULT=rename SAK_FAULT_BELOW="$tmp/stage/runs" SAK_FAULT_AT=4 LD_PRELOAD=$tmp/shim.so \
+    "$sak" run "$tmp/two_stages.lua" --quiet --set +on_nan=rewind --db "$tmp/stage/sak.db" > "$tmp/out" 2>&1 &&
+    fail "went back to another stage"
+grep -q 'no checkpoint of this stage to go back to' "$tmp/out" || fail "a stage without a checkpoint: $(cat "$tmp/out")"
+
 # on a network file system nothing is begun, and the message says where to put the database instead
 mkdir "$tmp/network"
 status=0
