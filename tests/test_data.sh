@@ -143,7 +143,40 @@ code=0
 grep -qE "images/(e.png: the file is empty|f.png: invalid PNG)" err.txt || fail "$(cat err.txt)"
 "$sak" run bad.lua --db bad.db --set data.on_bad=skip 2>err.txt || fail "$(cat err.txt)"
 grep -q "2 images could not be read and were skipped" err.txt || fail "$(cat err.txt)"
-has "$("$sak" sql --db bad.db --csv "select value from finals where metric = 'distill/loader_bad'")" "2"
+bad_images() { "$sak" sql --db "${2:-bad.db}" --csv "select value from finals where metric = '$1' order by run desc limit 1" | tail -1 | tr -d '\r'; }
+[ "$(bad_images distill/loader_bad)" = 2 ] || fail "$(bad_images distill/loader_bad) are bad"
+
+# which are no more when a run that was stopped meets them again
+mkdir stopped
+"$sak" run bad.lua --db stopped/bad.db -q --set data.on_bad=skip --set stages[1].iterations=1000 --set checkpoint.every=5 2>err.txt & pid=$!
+until compgen -G "stopped/runs/*/checkpoints/s*.safetensors" >/dev/null; do
+    kill -0 $pid || fail "no checkpoint: $(cat err.txt)"
+    sleep 0.01
+done
+kill -TERM $pid
+wait $pid || true
+"$sak" resume @last --db stopped/bad.db -q 2>err.txt || fail "$(cat err.txt)"
+bad=$(bad_images distill/loader_bad stopped/bad.db)
+[ "$bad" = 2 ] || fail "$bad images are bad after resuming"
+
+# with labels too, in every pass over the data, and what was not evaluated is said
+mkdir -p mix/{images,segmentation,edge,gt_sets}
+for id in a b c d; do
+    image mix/images/$id.png
+    labels mix/segmentation/$id.png
+    labels mix/edge/$id.png
+done
+head -c 50 set/images/a.png >mix/images/c.png
+head -c 60 set/segmentation/a.png >mix/segmentation/d.png
+printf 'a\nb\nc\nd\n' >mix/gt_sets/train.txt
+printf 'a\nc\n' >mix/gt_sets/val.txt
+sed 's/root = "set"/root = "mix", on_bad = "skip"/; s/train = "gt_sets\/val/train = "gt_sets\/train/
+    s/patch = 8/patch = 8, depth = 4/; s/batch = 1/batch = 2/' own.lua >mix.lua
+"$sak" run mix.lua --db bad.db --set eval.batch=2 2>err.txt >/dev/null || fail "$(cat err.txt)"
+has "$(cat err.txt)" "multitask: 2 images could not be read and were skipped"
+has "$(cat err.txt)" "val: 1 images could not be read and were skipped"
+[ "$(bad_images multitask/loader_bad)/$(bad_images val/loader_bad)" = 2/1 ] || fail "labelled: $(bad_images multitask/loader_bad)/$(bad_images val/loader_bad)"
+[ -n "$(bad_images trivial/semseg/mIoU)" ] || fail "no trivial predictor"
 
 # a stage's epochs are of its own data
 cat >epochs.lua <<'S'

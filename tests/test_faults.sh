@@ -66,6 +66,26 @@ SAK_FAULT=clock SAK_FAULT_AT=1 LD_PRELOAD=$tmp/shim.so run --db "$tmp/clock/sak.
     fail "times before the run's beginning"
 all=$(value "$tmp/clock/sak.db" 'select count(*) from metrics')
 
+# a checkpoint to go back to that could not be written: the run goes back to the one before it
+mkdir "$tmp/back" "$tmp/back_further"
+rewind() { "$sak" run tests/scripts/nan.lua --quiet --set +on_nan=rewind --db "$tmp/$1/sak.db" > "$tmp/out" 2>&1; }
+back_to() { value "$tmp/$1/sak.db" "select min(replace(substr(text, instr(text, 'back to step ') + 13), ',', ' ') + 0) from event where kind = 'not_finite'"; }
+rewind back || fail "$(cat "$tmp/out")"
+SAK_FAULT=rename SAK_FAULT_BELOW="$tmp/back_further/runs" SAK_FAULT_AT=$(($(back_to back) / 4 + 1)) LD_PRELOAD=$tmp/shim.so \
+    rewind back_further || fail "a rewind point that was not written: $(cat "$tmp/out")"
+[ "$(value "$tmp/back_further/sak.db" "select count(*) from event where kind = 'checkpoint' and text glob 'no checkpoint: *'")" = 1 ] ||
+    fail "every rewind point was written"
+[ "$(back_to back_further)" = $(($(back_to back) - 4)) ] || fail "back to $(back_to back_further), not before $(back_to back)"
+
+# but not into the stage before: of four files the last one is the first of stage 2
+mkdir "$tmp/stage"
+sed 's/every = 4/every = 100/; s/  stages = {/&\n    sak.multitask { name = "one", iterations = 4, batch = 2, augment = sak.augment {} },/' \
+    tests/scripts/nan.lua > "$tmp/two_stages.lua"
+SAK_FAULT=rename SAK_FAULT_BELOW="$tmp/stage/runs" SAK_FAULT_AT=4 LD_PRELOAD=$tmp/shim.so \
+    "$sak" run "$tmp/two_stages.lua" --quiet --set +on_nan=rewind --db "$tmp/stage/sak.db" > "$tmp/out" 2>&1 &&
+    fail "went back to another stage"
+grep -q 'no checkpoint of this stage to go back to' "$tmp/out" || fail "a stage without a checkpoint: $(cat "$tmp/out")"
+
 # on a network file system nothing is begun, and the message says where to put the database instead
 mkdir "$tmp/network"
 status=0

@@ -36,3 +36,21 @@ paste <(tr ' ' '\n' <<< "$one") <(tr ' ' '\n' <<< "$fp32") | awk '
     END { if (n != 24) exit 1 }' || fail "bf16: $one; fp32: $fp32"
 "$sak" sql "select json_extract(config_json, '$.precision') from run order by id desc limit 1" | grep -q bf16 ||
     fail "not recorded"
+
+# A baseline of the one is none of the other.
+[ "$("$sak" sql --csv 'select count(distinct compare_sha256) from run' | tail -1 | tr -d '\r')" = 2 ] ||
+    fail "runs of either precision are compared"
+
+# Products by the CPU's own instruction have other bits than rounded floats: what is kept of them, and a
+# replay, tell these CPUs apart.
+! "$sak" check tests/scripts/tiny.lua --set precision=bf16 2>&1 | grep -q 'no AVX512-BF16' || exit 0
+[ "$("$sak" sql --csv "select group_concat(isa, ' ') from attempt" | tail -1 | tr -d '"\r')" = \
+    'avx512 avx512_bf16 avx512_bf16' ] || fail "$("$sak" sql --csv 'select isa from attempt')"
+"$sak" run tests/scripts/tiny.lua --quiet --set precision=bf16 --set cache=true --set share_stages=true > /dev/null 2>&1
+for kept in "$tmp"/cache/features/*/about.json "$tmp"/cache/stages/*.json; do
+    grep -q '"isa":"avx512_bf16"' "$kept" || fail "$kept: $(head -c 2000 "$kept")"
+done
+"$sak" replay 2 --steps 3 2> "$tmp/err" | grep -q 'equal bit for bit' || fail "replay: $(cat "$tmp/err")"
+"$sak" sql --write "update attempt set isa = 'avx512' where run_id = 2"
+"$sak" replay 2 --steps 3 > /dev/null 2> "$tmp/err" || fail "replay: $(cat "$tmp/err")"
+grep -q 'other kernels (avx512, .*; here: avx512_bf16,' "$tmp/err" || fail "replay: $(cat "$tmp/err")"

@@ -64,7 +64,16 @@ differs 'attempt 1 ran on sak 0.0.1, this is' 1
 differs 'values may differ by 1 %' 1
 "$sak" replay 1 --steps 3 > "$tmp/out" 2> /dev/null && grep -q 'equal up to' "$tmp/out" || fail "$(cat "$tmp/out")"
 
-# Other data, other teachers, no material: refused by name.
+# Other data, other teachers, no material: refused by name.  Runs of before that was recorded are not.
+"$sak" run tests/scripts/mini.lua --quiet --set 'stages[1].data=sak.data.rooms { train = 3, val = 1, size = { 16, 16 } }' > /dev/null
+id=$("$sak" sql --csv "select max(id) from run" | tail -1 | tr -d '\r')
+for input in 'val/evaluated on other data' 'stage1/trained on other data in stage 1'; do
+    tag="run_id = $id and name = 'data:${input%%/*}'"
+    "$sak" sql --write "update tag set value = 'elsewhere' where $tag"
+    differs "${input#*/} than are there now (elsewhere, now [0-9a-f]*)" "$id"
+    "$sak" sql --write "delete from tag where $tag"
+done
+equal "$id"
 "$sak" sql --write "update run set data_id = 'elsewhere' where id = 1"
 differs 'other data than are there now (elsewhere, now [0-9a-f]*)' 1
 "$sak" sql --write "update run set frozen_sha256 = null where id = 1"

@@ -88,7 +88,8 @@ typedef struct sak_run_info {
     const char *config_sha256;  /* default: SHA-256 of config_json */
     const char *group_sha256;   /* the configuration without its seed; default: config_sha256 */
     const char *compare_sha256; /* what a single-task baseline must share with this run (data, stem,
-                                 * stage-2 settings), without seed, tasks and kind: joins delta_m */
+                                 * precision, stage-2 settings), without seed, tasks and kind:
+                                 * joins delta_m */
     int64_t seed;
     const char *git_commit, *git_diff;
     bool git_dirty;

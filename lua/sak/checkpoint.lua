@@ -8,6 +8,7 @@
 local core = require "sak.core"
 local failure = require "sak.failure"
 local host = require "sak.host"
+local train = require "sak.train"
 
 local checkpoint = {}
 
@@ -126,6 +127,7 @@ function Keeper:collect(wait)
   if r.error then
     self:warn(("no checkpoint: %s; the run goes on, the one before it stays"):format(r.error))
   else
+    if r.path == self.rewind_next then self.rewind_path = r.path end
     prune(self.folder, self.spec, self.spec.keep, self.rewind_path)
   end
 end
@@ -158,8 +160,8 @@ function Keeper:save(loop, iteration, name)
         sak_version = core.version(), stage = ctx.stage_index, name = loop.name, iteration = iteration,
         step = ctx.step, updates = loop.optim:updates(), offset = at.offset, rewinds = at.rewinds,
         skips = at.skips, seconds = at.seconds + (loop.begun and begun - loop.begun or 0),
-        wait = at.wait + read.wait_s, bad = at.bad + read.bad, stall = at.stall, best = self.best }, loop.sets)
-      if not name and self:is_rewind_point(iteration) then self.rewind_path = path end
+        wait = at.wait + read.wait_s, bad = train.bad(loop), stall = at.stall, best = self.best }, loop.sets)
+      if not name and self:is_rewind_point(iteration) then self.rewind_next = path end
     end)
   end
   if not ok then self:warn(("no checkpoint: %s; the run goes on, the one before it stays"):format(message)) end
@@ -215,6 +217,10 @@ function Keeper:rewind(loop, iteration)
   local file, state
   if self.rewind_path then file, state = open(self.rewind_path, self.ctx.config_sha256) end
   if not file then return state or "there is no checkpoint to go back to" end
+  if state.stage ~= self.ctx.stage_index then -- this stage's could not be written
+    file:close()
+    return "there is no checkpoint of this stage to go back to"
+  end
   local at, stall = loop.at, loop.at.stall
   local offset, rewinds, seconds, wait, bad = at.offset, at.rewinds, at.seconds, at.wait, at.bad
   checkpoint.restore(loop, file, state)

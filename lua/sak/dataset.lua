@@ -129,10 +129,28 @@ function dataset.train_loader(data, d, stage, fields, seed, more)
   return core.loader(data.train, o)
 end
 
-function dataset.val_loader(data, d, batch, fields)
-  return core.loader(data.val, { fields = fields, batch = batch, shuffle = false, train = false,
+--- Loader of one side's images as they are, in their order: nothing is drawn.
+---@param side userdata  data.train or data.val
+---@param d table  resolved data
+---@param limit? integer  the first ones
+function dataset.plain_loader(side, data, d, batch, fields, limit)
+  return core.loader(side, { fields = fields, batch = batch, limit = limit, shuffle = false, train = false,
     H = data.size[1], W = data.size[2], depth_max = d.depth_max, threads = 1, cache_bytes = 2 ^ 31,
     skip_bad = d.on_bad == "skip" })
+end
+
+--- Says how many images were replaced by others because they could not be read.
+---@param name string  what they were for: a stage's name, or "val"
+---@param bad integer
+function dataset.report_bad(ctx, name, bad)
+  if bad == 0 then return end
+  local key = name .. "/loader_bad"
+  -- how far the loader reads ahead decides about it, and so the clock: see train.clocked
+  ctx.run:describe(key, { unit = "reads" })
+  ctx.run:log(key, ctx.step, bad)
+  local text = ("%s: %d images could not be read and were skipped; `sak data check` names them"):format(name, bad)
+  ctx.run:event("warn", "data", ctx.step, text)
+  ctx.note(text)
 end
 
 return dataset

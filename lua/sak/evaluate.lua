@@ -62,9 +62,7 @@ end
 function evaluate.trivial(ctx, data, cfg, tasks)
   local fields = { table.unpack(tasks) }
   local batch = cfg.eval.batch
-  local fit <close> = core.loader(data.train, { fields = fields, batch = batch, shuffle = false,
-    limit = math.min(data.info.count, 400), H = data.size[1], W = data.size[2],
-    depth_max = cfg.data.depth_max, cache_bytes = 2 ^ 31 })
+  local fit <close> = dataset.plain_loader(data.train, data, cfg.data, batch, fields, math.min(data.info.count, 400))
   local graph = core.graph { training = false }
   local sum
   for _, task in ipairs(tasks) do
@@ -84,7 +82,7 @@ function evaluate.trivial(ctx, data, cfg, tasks)
     for _, task in ipairs(tasks) do trivial[task]:fit(graph, task) end
     if core.interrupted() then return nil end
   end
-  local val <close> = dataset.val_loader(data, cfg.data, batch, fields)
+  local val <close> = dataset.plain_loader(data.val, data, cfg.data, batch, fields)
   for _ = 1, val:batches() do
     local valid = val:next(graph)
     for _, task in ipairs(tasks) do trivial[task]:score(meters[task], graph, task, valid) end
@@ -108,7 +106,7 @@ end
 ---nothing is logged, and a resumed run evaluates again
 function evaluate.run(ctx, graph, o)
   local fields = { "image", table.unpack(o.tasks) }
-  local loader <close> = dataset.val_loader(o.data, o.cfg.data, o.cfg.eval.batch, fields)
+  local loader <close> = dataset.plain_loader(o.data.val, o.data, o.cfg.data, o.cfg.eval.batch, fields)
   local meters, sums = {}, {}
   for _, task in ipairs(o.tasks) do meters[task] = meter(task, o.data.info, o.cfg, o.final) end
   local n = loader:batches()
@@ -136,6 +134,7 @@ function evaluate.run(ctx, graph, o)
     end
   end
   log_routing(ctx, sums, o.experts)
+  if o.final then dataset.report_bad(ctx, "val", loader:stats().bad) end
   ctx.run:tick()
   return result
 end

@@ -26,7 +26,7 @@ end
 --- All that a teacher's cached features depend on, but for the image.
 local function key_of(cfg, t, size, counts)
   local parts = features.depends_on(t)
-  parts.code, parts.kernels, parts.size = identity.code(), identity.kernels(), host.array { size[1], size[2] }
+  parts.code, parts.kernels, parts.size = identity.code(), identity.kernels(cfg.precision), host.array { size[1], size[2] }
   parts.precision, parts.rewrite = cfg.precision, cfg.engine.rewrite
   parts.dtype, parts.counts = cfg.cache.dtype, host.array(counts)
   return parts

@@ -34,11 +34,21 @@ function identity.code()
   return code
 end
 
+--- The instruction set of the products: where the run's are of bfloat16 and the CPU has an instruction
+--- for those, that.
+---@param precision string  of the configuration
+---@return string
+function identity.isa(precision)
+  local own = precision == "bf16" and host.bf16_kernel()
+  return own == "avx512_bf16" and own or core.machine().isa
+end
+
 --- The kernels: instruction set, BLIS's own, and what the environment says about either.
+---@param precision string  of the configuration
 ---@return table
-function identity.kernels()
+function identity.kernels(precision)
   local m = core.machine()
-  return { isa = m.isa, blis = m.blis_kernel .. " " .. m.blis_version, gemm = os.getenv "SAK_GEMM",
+  return { isa = identity.isa(precision), blis = m.blis_kernel .. " " .. m.blis_version, gemm = os.getenv "SAK_GEMM",
     rewrite = os.getenv "SAK_REWRITE" }
 end
 

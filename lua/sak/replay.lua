@@ -3,6 +3,7 @@
 local core = require "sak.core"
 local failure = require "sak.failure"
 local host = require "sak.host"
+local identity = require "sak.identity"
 local run = require "sak.run"
 local stored = require "sak.stored"
 local train = require "sak.train"
@@ -82,9 +83,9 @@ end
 local function kernels(isa, blis, gemm) return ("%s, BLIS %s%s"):format(isa, blis, gemm and ", SAK_GEMM=" .. gemm or "") end
 
 --- Where the run was recorded otherwise than it is done again, in words, and what that allows.
-local function differences(store, id)
-  local m, said, tolerance = core.machine(), {}, 0
-  local now = kernels(m.isa, m.blis_kernel, os.getenv "SAK_GEMM")
+local function differences(store, id, precision)
+  local said, tolerance = {}, 0
+  local now = kernels(identity.isa(precision), core.machine().blis_kernel, os.getenv "SAK_GEMM")
   for _, a in ipairs(store:query("select n, isa, blis_kernel, sak_version, env from attempt where run_id = ?1 order by n", id)) do
     local env = a.env and host.decode(a.env) or {}
     local was = kernels(a.isa, a.blis_kernel, env.SAK_GEMM)
@@ -155,7 +156,7 @@ function replay.run(job)
   local limit = limit_of(store, row, job)
   local loaded, frozen = stored.load(store, row)
   if job.threads == 0 and loaded.runtime.threads then core.threads(loaded.runtime.threads) end
-  local notes, tolerance = differences(store, row.id)
+  local notes, tolerance = differences(store, row.id, loaded.resolved.precision)
   for _, text in ipairs(notes) do
     if not job.quiet then io.stderr:write(text, "\n") end
   end

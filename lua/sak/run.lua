@@ -3,6 +3,7 @@
 local checkpoint = require "sak.checkpoint"
 local core = require "sak.core"
 local host = require "sak.host"
+local identity = require "sak.identity"
 local config = require "sak.config"
 local dataset = require "sak.dataset"
 local freeze = require "sak.freeze"
@@ -42,16 +43,17 @@ local function edge_scoring(eval)
   return said
 end
 
---- What a single-task baseline must share with a multi-task run: data, stem, head, how stage 2 trains
---- and edges are scored, without seed, tasks and kind.
+--- What a single-task baseline must share with a multi-task run: data, stem, head, precision, how stage 2
+--- trains and edges are scored, without seed, tasks and kind.
 local function comparable(cfg)
   local last = cfg.stages[#cfg.stages]
   local stage = {}
   for _, k in ipairs { "data", "batch", "iterations", "epochs", "optim", "schedule", "clip", "augment" } do
     stage[k] = last[k]
   end
+  -- no word of fp32, as in databases that did not tell precisions apart
   return host.sha256(host.encode { data = cfg.data, stem = cfg.student.stem, head = cfg.student.head, stage = stage,
-    edges = edge_scoring(cfg.eval) })
+    edges = edge_scoring(cfg.eval), precision = cfg.precision ~= "fp32" and cfg.precision or nil })
 end
 
 --- What the environment tells sak, as JSON.
@@ -77,22 +79,23 @@ local function kind_of(cfg)
 end
 
 --- Builds every stage's graph once without memory, so that a shape error in the last stage shows
---- before the first one trains.
+--- before the first one trains.  Notes which data stages of their own have.
 local function rehearse(ctx)
   for i, stage in ipairs(ctx.cfg.stages) do
     ctx.stage_index = i
     local data, d = dataset.of_stage(ctx, stage)
     dataset.limit(data, d, stage.batch)
+    if stage.data then ctx.stage_data[i] = data.info.identity end
     local made = stages.plan(ctx, stage)
     if stages.labelled(stage) then stages.plan_evaluation(ctx, made.params) end
   end
 end
 
 --- The machine and the command of this attempt.
-local function attempt_info(job)
+local function attempt_info(cfg, job)
   local machine = core.machine()
   return { argv = table.concat(job.argv, " "), env = environment(), sak_version = core.version(), cpu = machine.cpu,
-    blis_kernel = machine.blis_kernel, isa = machine.isa, threads = core.threads() }
+    blis_kernel = machine.blis_kernel, isa = identity.isa(cfg.precision), threads = core.threads() }
 end
 
 local function begin(loaded, store, job, options)
@@ -104,7 +107,7 @@ local function begin(loaded, store, job, options)
     compare_sha256 = comparable(cfg), git_commit = git.commit, git_dirty = git.dirty, git_diff = git.diff,
     frozen_json = options.frozen_json, data_id = options.data_id, sweep = options.sweep, trial = options.trial, uid = options.uid, arm = options.arm,
     arm_index = options.arm_index, cell = options.cell }
-  for k, v in pairs(attempt_info(job)) do info[k] = v end
+  for k, v in pairs(attempt_info(cfg, job)) do info[k] = v end
   return store:begin(info)
 end
 
@@ -115,7 +118,7 @@ local function go_on(ctx, store, job, row)
   local found, refused = checkpoint.latest(ctx.folder .. "/checkpoints", row.config_sha256)
   local state = found and found.state
   ctx.step, ctx.resume = state and state.step or 0, found
-  local attempt = store:resume(attempt_info(job), row.id, ctx.step - 1)
+  local attempt = store:resume(attempt_info(ctx.cfg, job), row.id, ctx.step - 1)
   for _, text in ipairs(refused) do
     attempt:event("warn", "checkpoint_refused", ctx.step, text)
     ctx.note("warning: " .. text)
@@ -172,7 +175,7 @@ local function prepare(loaded, store, job, options)
   local cfg = loaded.resolved
   local data = dataset.open(cfg.data)
   check_tasks(cfg, data)
-  local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0,
+  local ctx = setmetatable({ cfg = cfg, functions = loaded.functions, job = job, store = store, step = 0, stage_data = {},
     config_sha256 = loaded.config_sha256, data = data, results = paths.folder(job.db), script = loaded.sources[1].path, label_shape = run.label_shape(data),
     teacher_files = options.teacher_files,
     loader_threads = (loaded.runtime or {}).loader_threads, cache_limits = (loaded.runtime or {}).cache,
@@ -202,9 +205,10 @@ function run.experiment(loaded, store, job, options)
   local ctx = prepare(loaded, store, job, options)
   local data = ctx.data
   ctx.teachers = require("sak.teachers").open(ctx, run.committee(cfg))
-  if options.replay then stored.check_inputs(job.source, options.replay, data, ctx.teachers) end
+  local inputs = stored.inputs(ctx)
+  if options.replay then stored.check_inputs(job.source, options.replay, data, inputs) end
   if options.resume then
-    stored.check_inputs(store, options.resume, data, ctx.teachers)
+    stored.check_inputs(store, options.resume, data, inputs)
     ctx.run = go_on(ctx, store, job, options.resume)
   else
     options.data_id = data.info.identity
@@ -223,7 +227,7 @@ function run.experiment(loaded, store, job, options)
   ctx.note(("run %d (%s): %s, seed %d, %d threads"):format(id, uid, cfg.name, cfg.seed, core.threads()))
   if not options.resume then
     for _, p in ipairs(loaded.params) do ctx.run:param(p.path, freeze.shown(p.value), p.origin) end
-    for _, t in ipairs(ctx.teachers) do ctx.run:tag("teacher:" .. t.name, t.identity:sub(1, 12)) end
+    for _, input in ipairs(inputs) do ctx.run:tag(input.tag, input.identity) end
   end
   if job.unsafe_lua then ctx.run:tag("unsafe_lua", "the script ran without sandbox") end
   ctx.keeper = checkpoint.keeper(ctx, loaded.runtime.checkpoint)

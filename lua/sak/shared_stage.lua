@@ -9,6 +9,7 @@ local core = require "sak.core"
 local features = require "sak.features"
 local host = require "sak.host"
 local identity = require "sak.identity"
+local train = require "sak.train"
 local weights = require "sak.weights"
 
 local shared_stage = {}
@@ -31,7 +32,7 @@ local function depends_on(ctx, stage, made, data_identity)
   for i, t in ipairs(ctx.teachers) do
     teachers[i] = { name = t.name, weight = t.weight, features = features.depends_on(t) }
   end
-  return { format = 1, code = identity.code(), kernels = identity.kernels(), graph = made.graph:hash(),
+  return { format = 1, code = identity.code(), kernels = identity.kernels(cfg.precision), graph = made.graph:hash(),
     start = made.params:hash(), stage = stage, student = without(cfg.student, elsewhere), model = cfg.model,
     teachers = teachers, data = stage.data or cfg.data, data_identity = data_identity, seed = cfg.seed,
     precision = cfg.precision, engine = cfg.engine, cache = cfg.cache, on_nan = cfg.on_nan, checkpoint = cfg.checkpoint }
@@ -171,7 +172,7 @@ function Shared:keep(loop)
 end
 
 function Shared:write(loop)
-  local series = loop.at.rewinds == 0 and loop.at.bad + loop.loader:stats().bad == 0 and self:series(loop.iterations)
+  local series = loop.at.rewinds == 0 and train.bad(loop) == 0 and self:series(loop.iterations)
   if not series then return end
   local ctx = self.ctx
   local ok, message = pcall(function()

@@ -65,18 +65,45 @@ function stored.changed(store, row, frozen, set)
   return loaded.trials and loaded.trials[1] or loaded
 end
 
---- What a stored run used and what is there now must be the same: data, teachers.
+---@class Input
+---@field tag string  of the run, with the identity
+---@field identity string  the beginning of it
+---@field problem string  what another identity means
+
+--- What a run depends on besides its configuration and training data.
+---@return Input[]
+function stored.inputs(ctx)
+  local list = {}
+  local function add(tag, identity, problem)
+    list[#list + 1] = { tag = tag, identity = identity:sub(1, 12), problem = problem }
+  end
+  for _, t in ipairs(ctx.teachers) do
+    add("teacher:" .. t.name, t.identity, ("had another teacher '%s' than %s now is"):format(t.name, t.source or "it"))
+  end
+  if ctx.data.val then
+    add("data:val", ctx.data.val:info().identity, "was evaluated on other data than are there now")
+  end
+  for i in ipairs(ctx.cfg.stages) do
+    local identity = ctx.stage_data[i]
+    if identity then
+      add("data:stage" .. i, identity, ("was trained on other data in stage %d than are there now"):format(i))
+    end
+  end
+  return list
+end
+
+--- What a stored run used and what is there now must be the same, as far as its sak recorded it.
 ---@param row table  of the table run
-function stored.check_inputs(store, row, data, teachers)
+---@param inputs Input[]
+function stored.check_inputs(store, row, data, inputs)
   if row.data_id and row.data_id ~= data.info.identity then
     error(failure.new(1, ("run %d was trained on other data than are there now (%s, now %s)"):format(row.id,
       row.data_id:sub(1, 12), data.info.identity:sub(1, 12))))
   end
-  for _, t in ipairs(teachers) do
-    local was = store:query("select value from tag where run_id = ?1 and name = ?2", row.id, "teacher:" .. t.name)[1]
-    if was and was.value ~= t.identity:sub(1, 12) then
-      error(failure.new(1, ("run %d had another teacher '%s' than %s now is (weights %s, now %s)"):format(row.id, t.name,
-        t.source or "it", was.value, t.identity:sub(1, 12))))
+  for _, input in ipairs(inputs) do
+    local was = store:query("select value from tag where run_id = ?1 and name = ?2", row.id, input.tag)[1]
+    if was and was.value ~= input.identity then
+      error(failure.new(1, ("run %d %s (%s, now %s)"):format(row.id, input.problem, was.value, input.identity)))
     end
   end
 end

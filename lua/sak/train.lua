@@ -1,6 +1,7 @@
 --- The step loop, one for every stage: next batch, forward, backward, update, log.
 
 local core = require "sak.core"
+local dataset = require "sak.dataset"
 local failure = require "sak.failure"
 local schedules = require "sak.schedules"
 
@@ -78,7 +79,7 @@ end
 --- `sak replay` leaves out what has one of these.
 train.clocked = { ["s"] = true, ["images/s"] = true, ["GFLOP/s"] = true, ["reads"] = true }
 local units = { step_s = "s", gflops = "GFLOP/s", images_per_s = "images/s", wall_s = "s", loader_wait_s = "s",
-  checkpoint_s = "s", loader_bad = "reads" }
+  checkpoint_s = "s" }
 
 --- Seconds by operation, largest first; shown when SAK_PROFILE is set.
 local function report_profile(graph, name, iterations)
@@ -126,6 +127,11 @@ local function after_step(ctx, loop, it)
   return go_on
 end
 
+--- Images of the stage that could not be read.  A resumed run's loader meets those of the attempts before
+--- it once more: the larger count stands for both, too low only where neither saw all images.
+---@return integer
+function train.bad(loop) return math.max(loop.at.bad, loop.loader:stats().bad) end
+
 --- Logs what a stage comes to in the end.
 local function log_totals(ctx, loop)
   local run, at, name = ctx.run, loop.at, loop.name
@@ -134,13 +140,7 @@ local function log_totals(ctx, loop)
   run:log(name .. "/wall_s", ctx.step, wall)
   local read = loop.loader:stats()
   run:log(name .. "/loader_wait_s", ctx.step, at.wait + read.wait_s)
-  local bad = at.bad + read.bad
-  if bad > 0 then
-    run:log(name .. "/loader_bad", ctx.step, bad)
-    local text = ("%s: %d images could not be read and were skipped; `sak data check` names them"):format(name, bad)
-    run:event("warn", "data", ctx.step, text)
-    ctx.note(text)
-  end
+  dataset.report_bad(ctx, name, train.bad(loop))
   if ctx.keeper then run:log(name .. "/checkpoint_s", ctx.step, at.stall) end
 end
 
