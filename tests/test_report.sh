@@ -39,10 +39,16 @@ data | has /dev/stdin '"failures": {"total":1,"rows":[[5,"sum",2,"its process cr
 data | has /dev/stdin '"events": {"total":201,"rows":[[3,"warn","nan_loss",7,' "events are counted"
 data | has /dev/stdin '["mor",null,"semseg",1,"clip",null]' "a weight that was not finite"
 data | has /dev/stdin '["budget",["4503599627370497","8"]]' "all digits of a setting"
+"$sak" compare router | has /dev/stdin '1 trial ended early or failed' "what the means are of"
 "$sak" report 1 -o one.html -q 2>err || fail "report of a run: $(cat err)"
 [ ! -s err ] || fail "--quiet said: $(cat err)"
 has one.html '"sweep": null' "a run's report is not headed by its sweep"
 has one.html '"failures": {"total":0,"rows":[]}' "a run's report tells no failures of its sweep"
+"$sak" sql --write "insert into run(id, uid, experiment_id, name, kind, seed, state, attempts, started_us, group_sha256)
+    select 900, 'u900', experiment_id, 'a_teacher', 'teacher', 0, 'done', 1, 1, 'g900' from run where id = 1;
+    insert into metric_last select 900, id, 9, 1, 1, 2, 2, 9, 2, 9, 2, 1, 0 from metric_key where name = 'multitask/loss'" >out || fail "a teacher"
+"$sak" report a_teacher -o teacher.html -q 2>err || fail "report of a run without tasks: $(cat err)"
+has teacher.html '"comparison": []' "a run without tasks has nothing to compare"
 (mkdir away && cd away && "$sak" report router -o ../away.html -q) || fail "report from another folder"
 has away.html '"data:image/png;base64,bW92ZWQ="' "a sheet, seen from another folder"
 "$sak" report wide -o wide.html -q || fail "report of many arms"

@@ -92,6 +92,7 @@ function forest(rows) {
 }
 
 function answer() {
+  if (!data.comparison.length) return null; // a teacher's run has no task
   const metrics = [...new Set(data.comparison.map(r => r.metric))];
   const section = h("section", {}, h("h2", {}, arms.length > 1 ? "Arms against the reference" : "Final metrics"));
   for (const m of metrics) {
