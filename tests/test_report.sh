@@ -81,6 +81,8 @@ else
     has dom.html 'its process crashed with signal 11; see logs/5</td>' "failed trials listed"
     has dom.html 'finished runs (first 200 of 201)' "not all events are listed"
     has dom.html 'in brackets 99.9 % Student-t' "level"
+    has dom.html 'n is too small to conclude' "the sentence of sak compare"
+    has dom.html '1 trial ended early or failed' "what the means are of"
     has dom.html '<td>abc1234 + changes</td>' "uncommitted changes"
     lacks dom.html '>0.00</td>' "a weight that was not finite is drawn"
 

@@ -196,4 +196,11 @@ status=0; wait $pid || status=$?
 is "select state || (select count(*) from trial where state = 'done') from sweep" paused3
 gives 0 'next: sak compare' resume search
 is "select state || (select count(*) from trial where state = 'done') from sweep" done5
+# a sweep that was killed before its trials were stored has all the seeds of its script
+export SAK_DB=$tmp/z/sak.db
+gives 0 plain sweep mini_sweep.lua --seeds 2 --set stages[1].iterations=1
+"$sak" sql --write "update trial set run_id = null; delete from run; delete from trial"
+gives 0 plain resume mini
+is "select count(*) || ',' || count(distinct seed) from trial where state = 'done'" 8,2
+
 echo "sweep: $(wc -l < expected) values equal for 1 and 3 trials at a time"

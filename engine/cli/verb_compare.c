@@ -99,8 +99,7 @@ static void print_metric(const sak_compared *rows, int n, double level, FILE *f)
     fputc('\n', f);
 }
 
-/* What the intervals and tests are, and what they cannot say with so few seeds. */
-static void explain(const sak_comparison *c, int lost, FILE *f)
+void sak_comparison_explain(const sak_comparison *c, const sak_chosen *chosen, FILE *f)
 {
     const sak_compared *weakest = NULL; /* of the tests that show nothing the one that can show least */
     bool cells = false;
@@ -114,11 +113,11 @@ static void explain(const sak_comparison *c, int lost, FILE *f)
             "Final values of finished runs; in brackets %g %% Student-t intervals over seeds.  p: paired\n"
             "sign-flip test by seed; Holm: corrected over all arms%s of a metric.\n",
             100 * c->level, cells ? " and cells" : "");
-    if (lost)
+    if (chosen->lost)
         fprintf(f,
                 "%d trial%s ended early or failed: an arm's values are those of the seeds that came through,\n"
                 "which flatters arms that lost some.\n",
-                lost, lost == 1 ? "" : "s");
+                chosen->lost, chosen->lost == 1 ? "" : "s");
     const int needed = weakest ? sak_compare_seeds_needed(c->level, weakest->tests) : 0;
     if (!weakest || weakest->pairs >= needed)
         return;
@@ -139,7 +138,7 @@ static void print_table(const sak_comparison *c, const sak_chosen *chosen, FILE 
             end++;
         print_metric(c->rows + i, end - i, c->level, f);
     }
-    explain(c, chosen->lost, f);
+    sak_comparison_explain(c, chosen, f);
 }
 
 /* --- for programs ----------------------------------------------------------------------------- */

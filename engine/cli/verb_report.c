@@ -207,17 +207,23 @@ static sak_status put_comparison(sak_store *s, const sak_chosen *chosen, const s
 {
     sak_comparison c;
     const sak_status st = sak_compare(s, chosen, spec, &c, err);
-    if (st == SAK_ENOENT && chosen->runs && !spec->metric) /* a teacher's run has curves alone */
-        c.level = spec->level;
-    else if (st != SAK_OK)
+    if (st != SAK_OK && !(st == SAK_ENOENT && chosen->runs && !spec->metric)) /* a teacher's run has curves alone */
         return st;
     json_t *rows = sak_comparison_json(&c);
     char *text = rows ? json_dumps(rows, JSON_REAL_PRECISION(7) | JSON_COMPACT) : NULL;
     fputs(",\n\"comparison\": ", f);
     put_json(text ? text : "[]", f);
-    fprintf(f, ",\n\"level\": %g", c.level);
     free(text);
     json_decref(rows);
+    char *words = NULL;
+    size_t size = 0;
+    FILE *note = open_memstream(&words, &size);
+    if (note)
+        sak_comparison_explain(&c, chosen, note);
+    const bool whole = note && fclose(note) == 0;
+    fputs(",\n\"note\": ", f);
+    put_json_text(whole ? words : "", f);
+    free(words);
     sak_comparison_close(&c);
     return SAK_OK;
 }

@@ -32,7 +32,8 @@ local function add_routing(sums, graph, keys, valid)
   end
 end
 
---- Mean weights per task, level and expert, and their mean entropy in nats.
+--- Mean weights per task, level and expert, and the mean entropy in nats of an image's weights: those of a
+--- router with a weight per token are averaged over the tokens first.
 local function log_routing(ctx, sums, experts)
   for key, s in pairs(sums) do
     for e, name in ipairs(experts) do

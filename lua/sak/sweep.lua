@@ -179,6 +179,7 @@ end
 --- The ablation as it was frozen, with at least the seeds it has and at most those now asked for.
 local function thaw(store, row, seeds)
   local stored = store:query("select count(distinct seed) as n from trial where sweep_id = ?1", row.id)[1].n
+  if stored == 0 then stored = #host.decode(row.spec_json).seeds end -- it was killed before its trials were stored
   local f = host.decode(store:blob(row.frozen_sha256))
   local loaded, problems = config.load(f.script, f.set, { files = f.files, grid = f.grid, ablation = true,
     seeds = math.max(stored, seeds or 0, 1) })

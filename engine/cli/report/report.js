@@ -103,9 +103,7 @@ function answer() {
   const drawn = arms.every((a, i) => a === all[i]) ? `the first ${arms.length}` // as where nothing has a score
     : `the first and the ${arms.length - 1} that are best${data.sweep && data.sweep.objective ? " by " + data.sweep.objective : ""}`;
   if (all.length > arms.length) section.append(h("p", {}, `${all.length} arms are too many to draw: below are ${drawn}; the tables above have all.`));
-  section.append(h("p", { class: "quiet" },
-    `Final values of finished runs; in brackets ${+(100 * data.level).toPrecision(6)} % Student-t intervals over seeds. p: paired sign-flip test by seed; ` +
-    `Holm: corrected over all arms${data.comparison.some(r => r.cell) ? " and cells" : ""} of a metric.`));
+  section.append(h("p", { class: "quiet" }, data.note));
   return section;
 }
 
