@@ -99,7 +99,7 @@ function stopper.watch(spec)
 
   --- After each step; false ends the run.
   function watch.at_step(ctx)
-    if ctx.step < stopper.step_of(spec, rung) then return true end
+    if ctx.step < stopper.step_of(spec, rung) or ctx.at_end then return true end -- nothing is left to save
     if not last then
       error(failure.new(1, ("the stopper decides by '%s', which has not been logged by step %d; eval = sak.eval "
         .. "{ every = … } scores while training"):format(spec.metric, ctx.step)))

@@ -122,6 +122,7 @@ local function after_step(ctx, loop, it)
     if keeper:due(it) then keeper:save(loop, it) end
   end
   if loop.on_iteration then loop.on_iteration(it) end
+  ctx.at_end = it == loop.iterations and ctx.stage_index == #ctx.cfg.stages
   local go_on = not core.interrupted() and (not ctx.at_step or ctx.at_step(ctx))
   if not go_on and not ctx.pruned and keeper and not keeper:saved_here() then keeper:save(loop, it) end
   return go_on

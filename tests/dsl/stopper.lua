@@ -87,3 +87,7 @@ test("what is ended does not depend on how many run at once, nor on which is fas
     for hurry = 1, 5 do equal(simulate(jobs, hurry), alone) end
   end
 end)
+
+test("a run is not ended at its last step", function()
+  equal(stopper.watch(asha).at_step { step = 10, at_end = true }, true)
+end)
