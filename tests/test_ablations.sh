@@ -29,7 +29,7 @@ for file in ablations/*.lua; do
         fi
         continue
     fi
-    "$sak" check "$file" > out 2>&1 || fail "sak check $file: $(cat out)"
+    (cd "$root" && "$sak" check "$file") > out 2>&1 || fail "sak check $file: $(cat out)"
     more=
     # widths that differ from the tiny teachers' need aligners; a width of its own is the arm's point
     case $name in capacity) ;; *) more="--set student.stem.width=16" ;; esac

@@ -245,6 +245,14 @@ static void what_cannot_be_compared_is_named(void **state)
     assert_string_equal(chosen.sweep, "router");
     FAILS(SAK_ENOENT, "like nothing*", sak_compare(s, &chosen, &other, &c, err));
     sak_chosen_close(&chosen);
+    assert_null(chosen.newer);
+    OK(sak_store_exec(s,
+                      "update sweep set script_path = 'a/router.lua'; insert into sweep(id, name, script_path, created_us)"
+                      " values (2, 'router-2', 'a/router.lua', 2)", err));
+    const sak_compare_spec named = {.what = sweep_name, .n_what = 1, .level = 0.95};
+    OK(sak_choose(s, &named, &chosen, err));
+    assert_string_equal(chosen.newer, "router-2");
+    sak_chosen_close(&chosen);
     const sak_compare_spec nobody = {.what = (const char *[]){"1", "nobody"}, .n_what = 2};
     FAILS(SAK_ENOENT, "no run 'nobody'", sak_choose(s, &nobody, &chosen, err));
     add_run(s, "a", "'mor'", 0, "NULL", 1, "11", "1");

@@ -77,6 +77,7 @@ mv gone.lua mini.lua
 gives 0 plain sweep mini_sweep.lua --new --seeds 1
 is "select name from sweep order by id desc limit 1" mini-2
 gives 2 "did you mean 'mini-2'" resume mini-3
+gives 0 'mini-2 is newer and of the same script' compare mini
 # a copy that still has the name inside is a sweep of its own, and known by its file
 sed 's/1e-2/3e-2/' mini_sweep.lua > copied.lua
 gives 0 'next: sak compare copied' sweep copied.lua --seeds 1

@@ -113,11 +113,15 @@ void sak_comparison_explain(const sak_comparison *c, const sak_chosen *chosen, F
             "Final values of finished runs; in brackets %g %% Student-t intervals over seeds.  p: paired\n"
             "sign-flip test by seed; Holm: corrected over all arms%s of a metric.\n",
             100 * c->level, cells ? " and cells" : "");
+    if (chosen->done + chosen->lost < chosen->trials)
+        fprintf(f, "%d of %d trials have finished so far.\n", chosen->done, chosen->trials);
     if (chosen->lost)
         fprintf(f,
                 "%d trial%s ended early or failed: an arm's values are those of the seeds that came through,\n"
                 "which flatters arms that lost some.\n",
                 chosen->lost, chosen->lost == 1 ? "" : "s");
+    if (chosen->newer)
+        fprintf(f, "%s is newer and of the same script.\n", chosen->newer);
     const int needed = weakest ? sak_compare_seeds_needed(c->level, weakest->tests) : 0;
     if (!weakest || weakest->pairs >= needed)
         return;

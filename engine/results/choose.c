@@ -37,7 +37,10 @@ static sak_status find_sweep(sak_store *s, const char *name, int64_t *id, bool *
 {
     static const char sql[] =
         "SELECT s.id, s.name, s.id IN (SELECT sweep_id FROM one_arm),"
-        " (SELECT count(*) FROM trial WHERE sweep_id = s.id AND state IN ('pruned', 'failed'))"
+        " (SELECT count(*) FROM trial WHERE sweep_id = s.id AND state IN ('pruned', 'failed')),"
+        " (SELECT count(*) FROM trial WHERE sweep_id = s.id),"
+        " (SELECT count(*) FROM trial WHERE sweep_id = s.id AND state = 'done'),"
+        " (SELECT name FROM sweep n WHERE n.script_path = s.script_path AND n.id > s.id ORDER BY id DESC LIMIT 1)"
         " FROM (SELECT *, CASE ?1 WHEN name THEN 1 WHEN script_name THEN 2 WHEN script_path THEN 3 ELSE"
         "   4 * (substr('/' || script_path, -length(?1) - 5) = '/' || ?1 || '.lua') END AS known FROM sweep) s"
         " WHERE ?1 IS NULL OR known > 0 ORDER BY CASE WHEN ?1 IS NULL THEN 0 ELSE known END, s.id DESC LIMIT 1";
@@ -50,9 +53,13 @@ static sak_status find_sweep(sak_store *s, const char *name, int64_t *id, bool *
     if (st == SAK_OK && more) {
         *id = sak_rows_value(rows, 0).i;
         *one_arm = sak_rows_value(rows, 2).i != 0;
+        const sak_value newer = sak_rows_value(rows, 6);
         out->lost = (int)sak_rows_value(rows, 3).i;
+        out->trials = (int)sak_rows_value(rows, 4).i;
+        out->done = (int)sak_rows_value(rows, 5).i;
         out->sweep = strdup(sak_rows_value(rows, 1).text);
-        if (!out->sweep)
+        out->newer = newer.type == SAK_TEXT ? strdup(newer.text) : NULL;
+        if (!out->sweep || (newer.type == SAK_TEXT && !out->newer))
             st = SAK_FAIL(err, SAK_ENOMEM, "out of memory");
     }
     sak_rows_close(rows);
@@ -208,6 +215,7 @@ sak_status sak_choose_best(sak_store *s, const sak_chosen *of, int n, sak_chosen
 void sak_chosen_close(sak_chosen *c)
 {
     free(c->sweep);
+    free(c->newer);
     free(c->json);
     *c = (sak_chosen){0};
 }

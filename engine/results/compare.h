@@ -22,7 +22,8 @@ typedef struct sak_chosen {
     char *sweep; /* its name; NULL where runs were named */
     char *json;  /* rows for SAK_CHOSEN_CTE */
     int runs, arms;
-    int lost; /* trials of the sweep that were ended early or failed: what finished may be the better part */
+    char *newer; /* a later sweep of the same script; NULL: none */
+    int trials, done, lost; /* of the sweep; lost: ended early or failed, so what finished may be the better part */
 } sak_chosen;
 
 /* SAK_ENOENT: no such sweep or run. */

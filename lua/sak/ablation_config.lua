@@ -112,6 +112,10 @@ end
 --- Who decides while trials run needs a metric that is there by then.
 local function check_deciders(cx, resolved, report)
   local objective, stopper = resolved.objective.metric, resolved.stopper
+  local unknown = goal.unknown(objective)
+  if unknown then cx.problem({ "objective", "metric" }, unknown) end
+  unknown = stopper and stopper.metric and goal.unknown(stopper.metric)
+  if unknown then cx.problem({ "stopper", "metric" }, unknown) end
   local why = stopper and goal.only_at_the_end(stopper.metric or objective)
   if why then
     cx.problem({ "stopper" }, ("a stopper cannot decide by '%s', which %s"):format(stopper.metric or objective, why),

@@ -136,7 +136,9 @@ function check.run(job)
   end
   if #loaded.warnings > 0 then io.stderr:write(config.format(loaded.warnings), "\n") end
   if loaded.kind == "ablation" then
-    print(("%s: ablation with %d trials"):format(loaded.name, #loaded.trials))
+    require("sak.sweep").rehearse(loaded, job)
+    print(("%s: ablation with %d trials, whose models all build"):format(loaded.name, #loaded.trials))
+    print "parameters, FLOPs and memory: sak check of its base"
     return 0
   end
   local cfg = loaded.resolved

@@ -88,11 +88,13 @@ local function context(job)
   return cx
 end
 
+--- The configuration as JSON, its hash, and that of what replicates have in common: all but the seed and the
+--- places of functions, whose lines move when something is written above them.
 local function canonical(resolved)
   local json = host.encode(resolved)
   local seed = resolved.seed
   resolved.seed = nil
-  local group = host.encode(resolved)
+  local group = host.encode(resolved):gsub('{"%$lua":{"file":"[^"]*","line":%d+,', '{"$lua":{')
   resolved.seed = seed
   return json, host.sha256(json), host.sha256(group)
 end

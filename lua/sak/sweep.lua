@@ -81,7 +81,10 @@ end
 local function leaves(json)
   local list = {}
   for _, leaf in ipairs(freeze.leaves(host.decode(json))) do
-    list[leaf.path] = leaf.path ~= "seed" and host.encode(leaf.value) or nil
+    local v = leaf.value
+    local f = freeze.is_func(v) and v["$lua"]
+    list[leaf.path] = leaf.path ~= "seed" and { same = f and f.sha256 or host.encode(v), text = f and freeze.shown(v) or host.encode(v) }
+      or nil
   end
   return list
 end
@@ -95,8 +98,9 @@ local function changes(old, new)
   end
   table.sort(paths)
   for _, path in ipairs(paths) do
-    if a[path] ~= b[path] then
-      out[#out + 1] = ("%s: %s -> %s"):format(path, a[path] or "(nothing)", b[path] or "(nothing)")
+    local old_value, new_value = a[path] or { text = "(nothing)" }, b[path] or { text = "(nothing)" }
+    if old_value.same ~= new_value.same then
+      out[#out + 1] = ("%s: %s -> %s"):format(path, old_value.text, new_value.text)
     end
   end
   return out
@@ -148,7 +152,7 @@ local function frozen(loaded, job, teacher_files)
 end
 
 --- Every arm and grid point is built once, without memory: what cannot run is found before anything does.
-local function rehearse(loaded, job)
+function sweep.rehearse(loaded, job)
   local seen = {}
   for _, trial in ipairs(loaded.trials) do
     local key = trial.arm .. "\n" .. (trial.cell or "")
@@ -165,7 +169,7 @@ end
 ---@return integer id
 local function create(store, loaded, job)
   run.make_folder(job)
-  rehearse(loaded, job)
+  sweep.rehearse(loaded, job)
   local files = teachers.prepare(loaded, store, job)
   local r, source = loaded.resolved, loaded.sources[1]
   local name = free_name(store, loaded.name, source.path)

@@ -57,3 +57,19 @@ refuses("does not fit a depth meter", trivial.score, trivial, meter, g, "label")
 
 meter:close()
 refuses("closed", meter.score, meter)
+
+-- What scripts are told of metrics is what meters report.
+local goal = require "sak.goal"
+for task, options in pairs { semseg = { classes = 3 }, human_parts = { classes = 3 }, depth = {}, normals = {}, sal = {}, edge = {} } do
+  local measured <close> = core.meter(task, options)
+  local names = {}
+  for i, m in ipairs(measured:score()) do
+    local name = ("val/%s/%s"):format(task, m.name)
+    assert(goal.of(name) == m.goal, name)
+    assert(not goal.unknown(name), name)
+    names[i] = m.name
+  end
+  table.sort(names)
+  local message = goal.unknown(("val/%s/unlike_any_of_them"):format(task))
+  assert(message:find("there are: " .. table.concat(names, ", "), 1, true), message)
+end

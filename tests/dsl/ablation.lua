@@ -222,6 +222,7 @@ test("what decides is to be had when it is needed, and falls or rises by its nam
   local function goal_of(text) return loads(with_objective(text), nil, { files = files }).resolved.objective.goal end
   equal(goal_of '{ metric = "val/depth/RMSE" }', "min")
   equal(goal_of '{ metric = "val/edge/odsF" }', "max")
+  contains(refused(with_objective '{ metric = "val/semseg/miou" }', nil, { files = files }), "of semseg there are: mIoU, ")
   equal(goal_of '{ metric = "val/depth/RMSE", goal = "max" }', "max")
   local function stopped(objective, stopper)
     return (with_objective(objective):gsub("seeds = ", "stopper = " .. stopper .. ", seeds = "))
@@ -256,4 +257,14 @@ test("a point that lost a seed is worse than any that did not", function()
   end
   assert(next_rank(0) < 28, next_rank(0))
   assert(next_rank(4) > 28, next_rank(4))
+end)
+
+test("a function that has moved makes the same configuration, one that reads otherwise another", function()
+  local function mine(text)
+    local t = loads(text, nil, { files = files }).trials[3]
+    equal(t.arm, "mine")
+    return t.group_sha256
+  end
+  equal(mine((with {})), mine("-- a comment\n\n" .. with {}))
+  assert(mine((with {})) ~= mine(((with {}):gsub("return s end", "return s + s end"))))
 end)
