@@ -85,6 +85,19 @@ refuse 'slice: start must be a whole number, got 1e+300' far.lua <<'LUA'
 return base { adapter = function(x, i, nn) return x:slice { axis = 1, start = 1e300, length = 1 } end }
 LUA
 
+# router WORDS BODY: a router with this body is refused with these words.
+router() { refuse "router.lua:3: $1" router.lua <<< "return base { router = function(stem, experts, nn)
+$2
+return stem end }"; }
+router "mean has no attribute 'keepdims'; did you mean 'keepdim'?" 'stem:mean { axis = 1, keepdims = true }'
+router "mean has no attribute 'over'; it has axis, keepdim" 'stem:mean { over = 1 }'
+router "mean has no attribute '1'; it has axis, keepdim" 'stem:mean { 1 }'
+router 'mean: argument 2 must be a tensor, got number; attributes have names: mean { axis = 1 }' 'stem:mean(1)'
+router 'mix takes tensors one by one, got a list of them: use table.unpack(list)' 'stem:mix(stem, experts)'
+router "tensors have no operation 'sqaure'; did you mean 'square'?" 'stem:sqaure()'
+router "tensors have no operation 'nonsense'; \`sak ops\` lists them" 'stem:nonsense()'
+router 'tensor (8, 24, 32) and tensor (8, 24, 32)' 'error(("%s and %s"):format(stem, tostring(stem)))'
+
 # --- what they can reach ----------------------------------------------------------------------------
 refuse "save.lua:2: attempt to index a nil value (field 'params')" save.lua <<LUA
 return base { adapter = function(x, i, nn) nn.params:save("$tmp/stolen") return x end }

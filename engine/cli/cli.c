@@ -1,9 +1,9 @@
 /* The program: finds the verb, checks what it was given, runs it; and what `sak` alone prints. */
 #include <string.h>
 
+#include "base/suggest.h"
 #include "cli/help.h"
 #include "cli/lost_file.h"
-#include "cli/suggest.h"
 #include "cli/verbs.h"
 
 const sak_verb *sak_verb_find(const char *name)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/suggest.h"
+#include "base/suggest.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "ops/op.h"
