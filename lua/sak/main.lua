@@ -7,7 +7,7 @@ local modules = {
   trial = "sak.trial", resume = "sak.resume", replay = "sak.replay", retry = { "sak.sweep", "retry" },
   stop = { "sak.sweep", "stop" }, bench = "sak.bench", data = "sak.data_verb",
   cache = "sak.cache_verb",
-  eval = "sak.eval", predict = "sak.predict",
+  eval = "sak.eval", predict = "sak.predict", ops = "sak.ops_verb",
 }
 
 --- Exit status of an error: 2 when the input was wrong, 1 when something failed. A message that
