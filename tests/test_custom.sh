@@ -118,6 +118,15 @@ router 'seen 1 1 1' 'local n = 0 for _ in ipairs(experts) do n = n + 1 end error
 refuse 'tail.lua:2: nn:linear: a tensor follows the name, got number' tail.lua <<'LUA'
 return base { router = function(stem, experts, nn) return nn:linear("gate", 4) end }
 LUA
+# the line is shown, with a caret
+try 2 '     3 |   return stem:sqaure()' quote.lua <<'LUA'
+return base { router = function(stem, experts, nn)
+  return stem:sqaure()
+end }
+LUA
+grep -qxF '       |               ^' "$tmp/out" || fail "no caret below sqaure: $(cat "$tmp/out")"
+"$sak" sweep "$tmp/quote.lua" > "$tmp/out" 2>&1 && fail "a sweep of quote.lua began"
+grep -qxF '     3 |   return stem:sqaure()' "$tmp/out" || fail "a sweep shows no line: $(cat "$tmp/out")"
 
 # --- what they can reach ----------------------------------------------------------------------------
 refuse "save.lua:2: nn has no 'params'" save.lua <<LUA

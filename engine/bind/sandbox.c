@@ -177,6 +177,9 @@ int sak_sandbox_guard(lua_State *L, int nargs)
 {
     box *b = box_of(L);
     const int base = lua_gettop(L) - nargs;
+    lua_pushvalue(L, base);
+    lua_pushcclosure(L, add_place, 1); /* may raise: nothing has changed yet */
+    lua_insert(L, base);
     if (b->depth == 0) {
         b->ceiling = b->used > SIZE_MAX - b->o.memory ? SIZE_MAX : b->used + b->o.memory;
         b->work = 0;
@@ -186,9 +189,6 @@ int sak_sandbox_guard(lua_State *L, int nargs)
         if (!b->o.unsafe)
             lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_EVERY);
     }
-    lua_pushvalue(L, base);
-    lua_pushcclosure(L, add_place, 1);
-    lua_insert(L, base);
     b->depth++;
     const int status = lua_pcall(L, nargs, LUA_MULTRET, base);
     b->depth--;
