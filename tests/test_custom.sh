@@ -94,6 +94,8 @@ router "mean has no attribute 'over'; it has axis, keepdim" 'stem:mean { over = 
 router "mean has no attribute '1'; it has axis, keepdim" 'stem:mean { 1 }'
 router 'mean: argument 2 must be a tensor, got number; attributes have names: mean { axis = 1 }' 'stem:mean(1)'
 router 'mix takes tensors one by one, got a list of them: use table.unpack(list)' 'stem:mix(stem, experts)'
+router 'concat takes tensors one by one, got a list of them' 'stem:concat({ stem, stem }, { axis = 1 })'
+router 'mean got no tensor: write x:mean(…), with a colon' 'stem.mean { axis = 1 }'
 router "tensors have no operation 'sqaure'; did you mean 'square'?" 'stem:sqaure()'
 router "tensors have no operation 'nonsense'; \`sak ops\` lists them" 'stem:nonsense()'
 router 'tensor (8, 24, 32) and tensor (8, 24, 32)' 'error(("%s and %s"):format(stem, tostring(stem)))'
@@ -103,6 +105,7 @@ router "nn has no 'layernorm'; did you mean 'layer_norm'?" 'nn:layernorm("n", st
 router "nn has no 'softmax'; it is an operation of tensors: x:softmax(…)" 'nn:softmax(stem)'
 router "nn has no 'attend'; it has linear, layer_norm, batch_norm," 'nn:attend(stem)'
 router 'nn:linear: the name of its parameters comes first, got tensor (8, 24, 32)' 'nn:linear(stem, 3)'
+router 'nn:dropout: the tensor comes first, got 0.5' 'nn:dropout(0.5, stem)'
 router "nn:layer_norm: a tensor follows the name, got nil" 'nn:layer_norm("n")'
 router "nn:linear: the size of the result's last axis follows the tensor, got nil" 'nn:linear("l", stem)'
 router 'nn:param("sharpness", shape, init): shape must be a list of whole numbers, { 1 } for a single one, got nil' \
@@ -112,10 +115,10 @@ router "nn:param(\"s\", shape, init): $inits, got 'zeros'" 'nn:param("s", { 1 },
 router "nn:param(\"s\", shape, init): $inits, got { 'ones' }" 'nn:param("s", { 1 }, { "ones" })'
 router "nn:buffer(\"s\", shape, init): $inits, got { 'constant' }" 'nn:buffer("s", { 1 }, { "constant" })'
 router 'experts[0]: there are 1, counted from 1' 'experts[0]:gelu()'
-router 'experts[3]: there are 1, counted from 1' 'experts[3]:gelu()'
-router 'seen 1 1 1' 'local n = 0 for _ in ipairs(experts) do n = n + 1 end error(("seen %d %d %d"):format(n, #experts, select("#", table.unpack(experts))))'
+router 'experts[sam]: there are 1, counted from 1' 'experts.sam:gelu()'
+router 'seen 1 1 1' 'local n = 0 for _ in ipairs(experts) do n = n + 1 end error(("seen %d %d %d"):format(n, #experts, select("#", table.unpack(experts)), experts[9]))'
 # a call in the place of the result leaves no line of its own: the function stands for it
-refuse 'tail.lua:2: nn:linear: a tensor follows the name, got number' tail.lua <<'LUA'
+refuse 'tail.lua:2: nn:linear: a tensor follows the name, got 4' tail.lua <<'LUA'
 return base { router = function(stem, experts, nn) return nn:linear("gate", 4) end }
 LUA
 # the line is shown, with a caret

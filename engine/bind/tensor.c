@@ -93,13 +93,20 @@ static void read_attribute(lua_State *L, const sak_op *op, int index, sak_attrs 
                luaL_typename(L, -1));
 }
 
+static int refuse_list(lua_State *L, const sak_op *op)
+{
+    sak_error err;
+    SAK_FAIL(&err, SAK_EINVAL,
+             "%s takes tensors one by one, got a list of them: use table.unpack(list)", op->name);
+    return sak_raise(L, &err);
+}
+
 /* Raises that op has no attribute of the name at index -2; its value lies at -1. */
 static void refuse_attribute(lua_State *L, const sak_op *op)
 {
     const bool listed = lua_type(L, -2) == LUA_TNUMBER; /* { x, … } instead of { name = x, … } */
     if (listed && test_tensor(L, -1))
-        luaL_error(L, "%s takes tensors one by one, got a list of them: use table.unpack(list)",
-                   op->name);
+        refuse_list(L, op);
     const char *name = luaL_tolstring(L, -2, NULL);
     sak_suggest near = sak_suggest_open(name, strlen(name));
     luaL_Buffer has;
@@ -161,6 +168,8 @@ static int add_node(lua_State *L, sak_graph *g, const sak_op *op, const sak_attr
 /* Raises that argument i is no tensor; a plain value may be meant as an attribute. */
 static int refuse_argument(lua_State *L, const sak_op *op, int i)
 {
+    if (lua_istable(L, i) && lua_rawgeti(L, i, 1) == LUA_TUSERDATA)
+        return refuse_list(L, op);
     char help[128] = "";
     const char *value = lua_isinteger(L, i) ? luaL_tolstring(L, i, NULL) : "…";
     if (lua_type(L, i) != LUA_TTABLE && op->attrs)
@@ -200,7 +209,9 @@ static int call_op(lua_State *L)
     sak_attrs attr;
     read_attributes(L, op, table, &attr);
     if (!g) { /* an op without inputs: the graph comes as upvalue of graph:op */
-        sak_lgraph *lg = luaL_checkudata(L, lua_upvalueindex(2), "sak.graph");
+        sak_lgraph *lg = luaL_testudata(L, lua_upvalueindex(2), "sak.graph");
+        if (!lg)
+            return luaL_error(L, "%s got no tensor: write x:%s(…), with a colon", op->name, op->name);
         g = &lg->g;
     }
     sak_error err;

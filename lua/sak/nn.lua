@@ -82,7 +82,8 @@ local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == 
 --- Raises what nn:METHOD takes instead of v. Where that was called from is the sandbox's to say.
 local function want(ok, method, must, v)
   if ok then return end
-  local got = type(v) == "string" and ("'%s'"):format(v) or is_tensor(v) and tostring(v) or type(v)
+  local got = type(v) == "string" and ("'%s'"):format(v) or (is_tensor(v) or type(v) == "number") and tostring(v)
+    or type(v)
   error(("nn:%s: %s, got %s"):format(method, must, got))
 end
 
@@ -219,7 +220,10 @@ function Scope:conv1x1(name, x, out)
 end
 
 --- Inverted dropout: in training each element is 0 with probability p, else divided by 1 - p.
-function Scope:dropout(x, p) return x * state[self].graph:op("bernoulli", { shape = x.shape, p = p }) end
+function Scope:dropout(x, p)
+  want(is_tensor(x), "dropout", "the tensor comes first", x)
+  return x * state[self].graph:op("bernoulli", { shape = x.shape, p = p })
+end
 
 -- A dot in the place of the colon: said once for all methods.
 for name, method in pairs(Scope) do

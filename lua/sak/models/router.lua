@@ -78,11 +78,11 @@ function router.static(nn, stem, experts, c)
   return p:mix(stem, table.unpack(experts)), p
 end
 
---- The list as a researcher's function gets it: its own copy, which says how it is counted. One past its
---- end is nil, as ipairs wants.
+--- The list as a researcher's function gets it: its own copy, which says how it is counted. Beyond its end
+--- is nil, as in any list.
 local function counted(experts)
   return setmetatable({ table.unpack(experts) }, { __metatable = false, __index = function(t, i)
-    if i == #t + 1 then return nil end
+    if math.type(i) == "integer" and i > 0 then return nil end
     error(("experts[%s]: there are %d, counted from 1"):format(tostring(i), #t), 2)
   end })
 end
