@@ -156,7 +156,7 @@ local function column_of(content, message)
     for at in content:gmatch("()" .. near:gsub("%p", "%%%0")) do col = at end
     return col or content:find "%S"
   end
-  near = message:match "'([^']+)'" or message:match "^(%S-):?%s"
+  near = message:match "'([^']+)'" or (message .. " "):match "^(%S-):?%s"
   return near and content:find(near, 1, true) or content:find "%S"
 end
 
