@@ -191,7 +191,11 @@ for op in linear conv2d softmax gelu layer_norm; do
     grep -qx "$op" <<<"$names" || fail "ops does not list $op"
 done
 runs 0 ops
-[ "$(($(wc -l <out) - 1))" -eq "$count" ] || fail "the table of ops has another number of rows"
+[ "$(($(sed '/^$/,$d' out | wc -l) - 1))" -eq "$count" ] || fail "the table of ops has another number of rows"
+says out "nn:layer_norm(name, x, eps)" "sak ops ends with nn"
+runs 0 ops nn; says out "nn:param(name, shape, init)" "sak ops nn"
+runs 0 ops nn --json; json "ops nn --json"
+runs 0 ops nn --csv; says out 'linear,"nn:linear(' "ops nn --csv"
 runs 0 ops --json; json "ops --json"
 [ "$(grep -c '"equation"' out)" -eq "$count" ] || fail "ops --json has another number of rows"
 for op in $names; do
@@ -227,6 +231,7 @@ wrong=$(bash complete.sh 2>&1)
 if [ -e /dev/full ]; then
     "$sak" ops >/dev/full 2>err && fail "a full disk behind stdout goes unnoticed"
     says err "standard output" "a full disk behind stdout"
+    "$sak" ops nn >/dev/full 2>err && fail "a full disk behind Lua's output goes unnoticed"
 fi
 
 [ $failed -eq 0 ] && echo "command line: all as documented"

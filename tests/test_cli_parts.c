@@ -15,8 +15,8 @@
 #include "base/human.h"
 #include "base/progress.h"
 #include "base/file.h"
+#include "base/suggest.h"
 #include "cli/lost_file.h"
-#include "cli/suggest.h"
 
 static void edit_distance_matches_known_pairs(void **state)
 {

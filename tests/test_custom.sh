@@ -85,18 +85,64 @@ refuse 'slice: start must be a whole number, got 1e+300' far.lua <<'LUA'
 return base { adapter = function(x, i, nn) return x:slice { axis = 1, start = 1e300, length = 1 } end }
 LUA
 
+# router WORDS BODY: a router with this body is refused with these words.
+router() { refuse "router.lua:3: $1" router.lua <<< "return base { router = function(stem, experts, nn)
+$2
+return stem end }"; }
+router "mean has no attribute 'keepdims'; did you mean 'keepdim'?" 'stem:mean { axis = 1, keepdims = true }'
+router "mean has no attribute 'over'; it has axis, keepdim" 'stem:mean { over = 1 }'
+router "mean has no attribute '1'; it has axis, keepdim" 'stem:mean { 1 }'
+router 'mean: argument 2 must be a tensor, got number; attributes have names: mean { axis = 1 }' 'stem:mean(1)'
+router 'mix takes tensors one by one, got a list of them: use table.unpack(list)' 'stem:mix(stem, experts)'
+router 'concat takes tensors one by one, got a list of them' 'stem:concat({ stem, stem }, { axis = 1 })'
+router 'mean got no tensor: write x:mean(…), with a colon' 'stem.mean { axis = 1 }'
+router "tensors have no operation 'sqaure'; did you mean 'square'?" 'stem:sqaure()'
+router "tensors have no operation 'nonsense'; \`sak ops\` lists them" 'stem:nonsense()'
+router 'tensor (8, 24, 32) and tensor (8, 24, 32)' 'error(("%s and %s"):format(stem, tostring(stem)))'
+router 'nn.linear is a method: write nn:linear(…), with a colon' 'nn.linear("gate", stem, 3)'
+router 'nn.dropout is a method: write nn:dropout(…), with a colon' 'nn.dropout(stem, 0.5)'
+router "nn has no 'layernorm'; did you mean 'layer_norm'?" 'nn:layernorm("n", stem)'
+router "nn has no 'softmax'; it is an operation of tensors: x:softmax(…)" 'nn:softmax(stem)'
+router "nn has no 'attend'; it has linear, layer_norm, batch_norm," 'nn:attend(stem)'
+router 'nn:linear: the name of its parameters comes first, got tensor (8, 24, 32)' 'nn:linear(stem, 3)'
+router 'nn:dropout: the tensor comes first, got 0.5' 'nn:dropout(0.5, stem)'
+router "nn:layer_norm: a tensor follows the name, got nil" 'nn:layer_norm("n")'
+router "nn:linear: the size of the result's last axis follows the tensor, got nil" 'nn:linear("l", stem)'
+router 'nn:param("sharpness", shape, init): shape must be a list of whole numbers, { 1 } for a single one, got nil' \
+    'nn:param("sharpness")'
+inits='init must be { "zeros" }, { "constant", value }, { "normal", std }, { "trunc_normal", std } or { "uniform", bound }'
+router "nn:param(\"s\", shape, init): $inits, got 'zeros'" 'nn:param("s", { 1 }, "zeros")'
+router "nn:param(\"s\", shape, init): $inits, got { 'ones' }" 'nn:param("s", { 1 }, { "ones" })'
+router "nn:buffer(\"s\", shape, init): $inits, got { 'constant' }" 'nn:buffer("s", { 1 }, { "constant" })'
+router 'experts[0]: there are 1, counted from 1' 'experts[0]:gelu()'
+router 'experts[sam]: there are 1, counted from 1' 'experts.sam:gelu()'
+router 'seen 1 1 1' 'local n = 0 for _ in ipairs(experts) do n = n + 1 end error(("seen %d %d %d"):format(n, #experts, select("#", table.unpack(experts)), experts[9]))'
+# a call in the place of the result leaves no line of its own: the function stands for it
+refuse 'tail.lua:2: nn:linear: a tensor follows the name, got 4' tail.lua <<'LUA'
+return base { router = function(stem, experts, nn) return nn:linear("gate", 4) end }
+LUA
+# the line is shown, with a caret
+try 2 '     3 |   return stem:sqaure()' quote.lua <<'LUA'
+return base { router = function(stem, experts, nn)
+  return stem:sqaure()
+end }
+LUA
+grep -qxF '       |               ^' "$tmp/out" || fail "no caret below sqaure: $(cat "$tmp/out")"
+"$sak" sweep "$tmp/quote.lua" > "$tmp/out" 2>&1 && fail "a sweep of quote.lua began"
+grep -qxF '     3 |   return stem:sqaure()' "$tmp/out" || fail "a sweep shows no line: $(cat "$tmp/out")"
+
 # --- what they can reach ----------------------------------------------------------------------------
-refuse "save.lua:2: attempt to index a nil value (field 'params')" save.lua <<LUA
+refuse "save.lua:2: nn has no 'params'" save.lua <<LUA
 return base { adapter = function(x, i, nn) nn.params:save("$tmp/stolen") return x end }
 LUA
-refuse "close.lua:2: attempt to index a nil value (field 'graph')" close.lua <<'LUA'
+refuse "close.lua:2: nn has no 'graph'" close.lua <<'LUA'
 return base { adapter = function(x, i, nn) nn.graph:close() return x end }
 LUA
 refuse 'reached nothing' look.lua <<'LUA'
 local function reach(x, i, nn)
   local found = {}
   for _, key in ipairs { "graph", "params", "prefix", "shared", "__index", "__metatable", "scope" } do
-    if rawget(nn, key) ~= nil or nn[key] ~= nil then found[#found + 1] = key end
+    if rawget(nn, key) ~= nil or pcall(function() return nn[key] end) then found[#found + 1] = key end
   end
   if getmetatable(nn) or next(nn) ~= nil then found[#found + 1] = "metatable" end
   if pcall(setmetatable, nn, {}) then found[#found + 1] = "setmetatable" end
@@ -105,7 +151,7 @@ local function reach(x, i, nn)
 end
 return base { adapter = reach }
 LUA
-refuse 'dot.lua:2: this is a method of scopes' dot.lua <<'LUA'
+refuse 'dot.lua:2: nn.param is a method: write nn:param(…)' dot.lua <<'LUA'
 return base { adapter = function(x, i, nn) local w = nn.param("w", { 3 }) return w end }
 LUA
 [ ! -e "$tmp/stolen" ] || fail "a script wrote a file"

@@ -44,17 +44,39 @@ static int g_input(lua_State *L)
     return 1;
 }
 
+/* Raises that argument i of graph:param, as a researcher calls it, is not what it must be. */
+static int refuse_param(lua_State *L, int i, const char *must)
+{
+    const char *name = lua_tostring(L, 3), *dot = strrchr(name, '.');
+    const char *got = lua_type(L, i) == LUA_TSTRING ? lua_pushfstring(L, "'%s'", lua_tostring(L, i))
+                                                    : luaL_typename(L, i);
+    if (lua_istable(L, i) && lua_geti(L, i, 1) == LUA_TSTRING)
+        got = lua_pushfstring(L, lua_rawlen(L, i) > 1 ? "{ '%s', … }" : "{ '%s' }", lua_tostring(L, -1));
+    sak_error err;
+    SAK_FAIL(&err, SAK_EINVAL, "nn:%s(\"%s\", shape, init): %s, got %s",
+             lua_toboolean(L, 6) ? "buffer" : "param", dot ? dot + 1 : name, must, got);
+    return sak_raise(L, &err);
+}
+
 static sak_init to_init(lua_State *L, int i)
 {
-    static const char *const kinds[] = {"zeros", "constant", "normal", "trunc_normal", "uniform",
-                                        NULL};
+    static const char MUST[] = "init must be { \"zeros\" }, { \"constant\", value }, { \"normal\", std }, "
+                               "{ \"trunc_normal\", std } or { \"uniform\", bound }";
+    static const char *const kinds[] = {"zeros", "constant", "normal", "trunc_normal", "uniform"};
     if (lua_isnoneornil(L, i))
         return (sak_init){SAK_INIT_TRUNC_NORMAL, 0.02};
-    luaL_checktype(L, i, LUA_TTABLE);
+    if (!lua_istable(L, i))
+        refuse_param(L, i, MUST);
     lua_geti(L, i, 1);
-    const int kind = luaL_checkoption(L, -1, NULL, kinds);
     lua_geti(L, i, 2);
-    const double a = luaL_optnumber(L, -1, 0);
+    const bool named = lua_type(L, -2) == LUA_TSTRING, number = lua_type(L, -1) == LUA_TNUMBER;
+    int kind = -1;
+    for (int k = 0; named && k < (int)(sizeof kinds / sizeof *kinds); k++)
+        if (strcmp(lua_tostring(L, -2), kinds[k]) == 0 && (number || k == SAK_INIT_ZEROS))
+            kind = k;
+    if (kind < 0)
+        refuse_param(L, i, MUST);
+    const double a = number ? lua_tonumber(L, -1) : 0;
     lua_pop(L, 2);
     return (sak_init){(sak_init_kind)kind, a};
 }
@@ -65,6 +87,9 @@ static int g_param(lua_State *L)
     sak_lgraph *lg = sak_to_graph(L, 1);
     sak_params *p = sak_to_params(L, 2);
     const char *name = luaL_checkstring(L, 3);
+    lua_settop(L, 6);
+    if (!lua_istable(L, 4))
+        refuse_param(L, 4, "shape must be a list of whole numbers, { 1 } for a single one");
     const sak_shape shape = sak_to_shape(L, 4);
     sak_error err;
     int index = 0, node = 0;

@@ -82,6 +82,17 @@ static void find_place(lua_State *L, char *out, size_t size)
             snprintf(out, size, "%s:%d: ", ar.source + 1, ar.currentline);
 }
 
+/* Likewise where a script's function begins: one that ended in `return f(…)` runs no longer. */
+static void find_definition(lua_State *L, int function, char *out, size_t size)
+{
+    lua_Debug ar;
+    out[0] = '\0';
+    lua_pushvalue(L, function);
+    if (lua_isfunction(L, -1) && lua_getinfo(L, ">S", &ar) && ar.source[0] == '@' &&
+        ar.linedefined > 0 && ar.srclen + 16 < size)
+        snprintf(out, size, "%s:%d: ", ar.source + 1, ar.linedefined);
+}
+
 /* Length of a message's own "file:line: ", or 0. */
 static size_t place_length(const char *message)
 {
@@ -93,8 +104,8 @@ static size_t place_length(const char *message)
     return 0;
 }
 
-/* Message handler: what was raised in sak's own Lua, or nowhere, is placed in the script.  It runs
- * with hooks off, so it must stay short and call no Lua. */
+/* Message handler: what was raised in sak's own Lua, or nowhere, is placed in the script; the function
+ * that was called is its upvalue.  It runs with hooks off, so it must stay short and call no Lua. */
 static int add_place(lua_State *L)
 {
     char place[PLACE_MAX];
@@ -105,6 +116,8 @@ static int add_place(lua_State *L)
     if (own && strncmp(message, "sak/", 4) != 0)
         return 1;
     find_place(L, place, sizeof place);
+    if (!place[0])
+        find_definition(L, lua_upvalueindex(1), place, sizeof place);
     if (place[0])
         lua_pushfstring(L, "%s%s", place, message + own);
     else if (strncmp(message, "sak/safelib.lua:", 16) == 0) /* `return f(…)` leaves no trace of its line */
@@ -164,6 +177,9 @@ int sak_sandbox_guard(lua_State *L, int nargs)
 {
     box *b = box_of(L);
     const int base = lua_gettop(L) - nargs;
+    lua_pushvalue(L, base);
+    lua_pushcclosure(L, add_place, 1); /* may raise: nothing has changed yet */
+    lua_insert(L, base);
     if (b->depth == 0) {
         b->ceiling = b->used > SIZE_MAX - b->o.memory ? SIZE_MAX : b->used + b->o.memory;
         b->work = 0;
@@ -173,8 +189,6 @@ int sak_sandbox_guard(lua_State *L, int nargs)
         if (!b->o.unsafe)
             lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_EVERY);
     }
-    lua_pushcfunction(L, add_place);
-    lua_insert(L, base);
     b->depth++;
     const int status = lua_pcall(L, nargs, LUA_MULTRET, base);
     b->depth--;

@@ -1,7 +1,9 @@
 /* Tensors in Lua: a node of a graph under construction.  Every op row is a function
  * core.op.NAME(tensors…, {attributes}) and a method; + - * / work with tensors and numbers. */
+#include <stdio.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "bind/core.h"
 #include "bind/sandbox.h"
 
@@ -91,6 +93,36 @@ static void read_attribute(lua_State *L, const sak_op *op, int index, sak_attrs 
                luaL_typename(L, -1));
 }
 
+static int refuse_list(lua_State *L, const sak_op *op)
+{
+    sak_error err;
+    SAK_FAIL(&err, SAK_EINVAL,
+             "%s takes tensors one by one, got a list of them: use table.unpack(list)", op->name);
+    return sak_raise(L, &err);
+}
+
+/* Raises that op has no attribute of the name at index -2; its value lies at -1. */
+static void refuse_attribute(lua_State *L, const sak_op *op)
+{
+    const bool listed = lua_type(L, -2) == LUA_TNUMBER; /* { x, … } instead of { name = x, … } */
+    if (listed && test_tensor(L, -1))
+        refuse_list(L, op);
+    const char *name = luaL_tolstring(L, -2, NULL);
+    sak_suggest near = sak_suggest_open(name, strlen(name));
+    luaL_Buffer has;
+    luaL_buffinit(L, &has);
+    for (const sak_attr_spec *a = op->attrs; a && a->type != SAK_ATTR_END; a++) {
+        if (!listed)
+            sak_suggest_try(&near, a->name);
+        luaL_addstring(&has, a == op->attrs ? "; it has " : ", ");
+        luaL_addstring(&has, a->name);
+    }
+    luaL_pushresult(&has);
+    if (near.best)
+        luaL_error(L, "%s has no attribute '%s'; did you mean '%s'?", op->name, name, near.best);
+    luaL_error(L, "%s has no attribute '%s'%s", op->name, name, lua_tostring(L, -1));
+}
+
 static void read_attributes(lua_State *L, const sak_op *op, int table, sak_attrs *attr)
 {
     sak_op_defaults(op, attr);
@@ -101,7 +133,7 @@ static void read_attributes(lua_State *L, const sak_op *op, int table, sak_attrs
             const int index =
                 lua_type(L, -2) == LUA_TSTRING ? sak_op_attr(op, lua_tostring(L, -2)) : -1;
             if (index < 0)
-                luaL_error(L, "%s has no attribute '%s'", op->name, luaL_tolstring(L, -2, NULL));
+                refuse_attribute(L, op);
             read_attribute(L, op, index, attr);
             given[index] = true;
             lua_pop(L, 1);
@@ -133,6 +165,22 @@ static int add_node(lua_State *L, sak_graph *g, const sak_op *op, const sak_attr
     return out;
 }
 
+/* Raises that argument i is no tensor; a plain value may be meant as an attribute. */
+static int refuse_argument(lua_State *L, const sak_op *op, int i)
+{
+    if (lua_istable(L, i) && lua_rawgeti(L, i, 1) == LUA_TUSERDATA)
+        return refuse_list(L, op);
+    char help[128] = "";
+    const char *value = lua_isinteger(L, i) ? luaL_tolstring(L, i, NULL) : "…";
+    if (lua_type(L, i) != LUA_TTABLE && op->attrs)
+        snprintf(help, sizeof help, "; attributes have names: %s { %s = %s }", op->name,
+                 op->attrs[0].name, value);
+    sak_error err;
+    SAK_FAIL(&err, SAK_EINVAL, "%s: argument %d must be a tensor, got %s%s", op->name, i,
+             luaL_typename(L, i), help);
+    return sak_raise(L, &err);
+}
+
 /* core.op.NAME(x, …, {attr = v}): the op row is the closure's upvalue. */
 static int call_op(lua_State *L)
 {
@@ -148,12 +196,8 @@ static int call_op(lua_State *L)
             break;
         }
         const sak_ltensor *t = test_tensor(L, i);
-        if (!t) {
-            sak_error err;
-            SAK_FAIL(&err, SAK_EINVAL, "%s: argument %d must be a tensor, got %s", op->name, i,
-                     luaL_typename(L, i));
-            return sak_raise(L, &err);
-        }
+        if (!t)
+            return refuse_argument(L, op, i);
         if (n == SAK_MAX_IN)
             return luaL_error(L, "%s: more than %d inputs", op->name, SAK_MAX_IN);
         if (g && t->g != g)
@@ -165,7 +209,9 @@ static int call_op(lua_State *L)
     sak_attrs attr;
     read_attributes(L, op, table, &attr);
     if (!g) { /* an op without inputs: the graph comes as upvalue of graph:op */
-        sak_lgraph *lg = luaL_checkudata(L, lua_upvalueindex(2), "sak.graph");
+        sak_lgraph *lg = luaL_testudata(L, lua_upvalueindex(2), "sak.graph");
+        if (!lg)
+            return luaL_error(L, "%s got no tensor: write x:%s(…), with a colon", op->name, op->name);
         g = &lg->g;
     }
     sak_error err;
@@ -249,6 +295,19 @@ static int t_unm(lua_State *L)
     return affine(L, 1, -1, 0);
 }
 
+static int refuse_method(lua_State *L, const char *name)
+{
+    sak_suggest near = sak_suggest_open(name, strlen(name));
+    for (int i = 0; sak_op_at(i); i++)
+        sak_suggest_try(&near, sak_op_at(i)->name);
+    char help[128] = "`sak ops` lists them";
+    if (near.best)
+        snprintf(help, sizeof help, "did you mean '%s'?", near.best);
+    sak_error err;
+    SAK_FAIL(&err, SAK_ENOENT, "tensors have no operation '%s'; %s", name, help);
+    return sak_raise(L, &err);
+}
+
 static int t_index(lua_State *L)
 {
     const sak_ltensor *t = sak_to_tensor(L, 1);
@@ -262,12 +321,7 @@ static int t_index(lua_State *L)
         return 1;
     }
     lua_getfield(L, lua_upvalueindex(1), key);
-    if (lua_isnil(L, -1)) {
-        sak_error err;
-        SAK_FAIL(&err, SAK_ENOENT, "tensors have no operation '%s'; `sak ops` lists them", key);
-        return sak_raise(L, &err);
-    }
-    return 1;
+    return lua_isnil(L, -1) ? refuse_method(L, key) : 1;
 }
 
 static int t_tostring(lua_State *L)

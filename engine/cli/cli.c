@@ -1,9 +1,11 @@
 /* The program: finds the verb, checks what it was given, runs it; and what `sak` alone prints. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "cli/help.h"
 #include "cli/lost_file.h"
-#include "cli/suggest.h"
 #include "cli/verbs.h"
 
 const sak_verb *sak_verb_find(const char *name)
@@ -87,8 +89,10 @@ int sak_cli(int argc, char **argv)
     if (st == SAK_EXIT_OK)
         st = dispatch(&o);
     sak_options_close(&o);
-    if (fflush(stdout) != 0 && st == SAK_EXIT_OK) {
-        perror("error: standard output");
+    const bool flushed = fflush(stdout) == 0; /* Lua's print flushed earlier, and may have failed then */
+    if ((!flushed || ferror(stdout)) && st == SAK_EXIT_OK) {
+        fprintf(stderr, "error: standard output: %s\n",
+                flushed ? "not all of it could be written" : strerror(errno));
         st = SAK_EXIT_FAILED;
     }
     return st;

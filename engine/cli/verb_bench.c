@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "bind/bind.h"
 #include "cli/bench.h"
-#include "cli/suggest.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 

@@ -18,10 +18,11 @@ static void words_of(const sak_verb *v)
             printf("%s%s", w->doc ? " " : "", w->doc ? w->name : "");
     else if (strcmp(v->name, "completion") == 0)
         printf(" bash");
-    else if (strcmp(v->name, "ops") == 0)
+    else if (strcmp(v->name, "ops") == 0) {
+        printf(" nn");
         for (int i = 0; sak_op_at(i); i++)
             printf(" %s", sak_op_at(i)->name);
-    else if (strstr(v->args, "RUN"))
+    } else if (strstr(v->args, "RUN"))
         printf(" @last");
 }
 

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/suggest.h"
 #include "cli/db.h"
-#include "cli/suggest.h"
 #include "cli/verbs.h"
 
 static int check(const sak_options *o)

@@ -1,9 +1,9 @@
-/* `sak ops`: what a script can compute with, straight from the op rows. */
+/* `sak ops`: what a script can compute with, straight from the op rows; Lua lists nn. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/suggest.h"
+#include "base/suggest.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "ops/op.h"
@@ -102,6 +102,8 @@ static void print_full(const sak_op *op)
 static int one(const sak_options *o, const char *name)
 {
     const sak_op *op = sak_op_find(name);
+    if (strcmp(name, "nn") == 0)
+        return sak_verb_lua(o);
     if (!op) {
         sak_suggest s = sak_suggest_open(name, strlen(name));
         for (int i = 0; sak_op_at(i); i++)
@@ -136,5 +138,8 @@ int sak_verb_ops(const sak_options *o)
         sak_table_print(t, o->csv ? SAK_FORMAT_CSV : SAK_FORMAT_TABLE, stdout);
     json_decref(all);
     sak_table_close(t);
-    return SAK_EXIT_OK;
+    if (o->json || o->csv)
+        return SAK_EXIT_OK;
+    putchar('\n');
+    return sak_verb_lua(o);
 }

@@ -328,10 +328,11 @@ const sak_verb sak_verbs[] = {
     {"ops", "[NAME]", 0, 1, "json csv", false, "the operations a script can compute with",
      "Lists every operation with inputs, attributes and their defaults (? marks a required one),\n"
      "equation and meaning; with NAME, one of them in full.  All are functions of tensors in Lua,\n"
-     "for routers, adapters, heads and losses of your own.\n"
+     "for routers, adapters, heads and losses of your own.  nn lists what makes their parameters.\n"
      "\n"
      "  sak ops\n"
      "  sak ops softmax\n"
+     "  sak ops nn\n"
      "  sak ops --json | jq -r '.[].name'",
      sak_verb_ops},
     {"doctor", "", 0, 0, "db threads json", false, "is this machine set up well?",

@@ -148,6 +148,30 @@ function diagnose.excerpt(text, line, col)
   return result
 end
 
+--- The column of a line that Lua's message about it means: of what it quotes, or of its first word.
+local function column_of(content, message)
+  local near = message:match "near '(.+)'$"
+  if near then -- the parser stopped there; of several, it is likely to be the last
+    local col
+    for at in content:gmatch("()" .. near:gsub("%p", "%%%0")) do col = at end
+    return col or content:find "%S"
+  end
+  near = message:match "'([^']+)'" or (message .. " "):match "^(%S-):?%s"
+  return near and content:find(near, 1, true) or content:find "%S"
+end
+
+--- The line that a message "file:line: …" names, with a caret, after a line break; "" where it names none.
+---@param message string
+---@param texts table<string, string>  by path
+---@return string
+function diagnose.quote(message, texts)
+  local file, line, rest = message:match "^([^\n]-):(%d+): ([^\n]*)"
+  local text = file and (texts[file] or texts[file:match "^.-: (.*)$"]) -- of a sweep it says the trial first
+  local content = text and lexer.line(text, tonumber(line))
+  local shown = content and diagnose.excerpt(text, tonumber(line), (column_of(content, rest)))
+  return shown and "\n" .. shown or ""
+end
+
 ---@class sak.Report
 ---@field list sak.Diagnostic[]
 ---@field texts table<string, string>
@@ -179,14 +203,7 @@ function Report:add_lua(message, fallback)
   local file, line, rest = message:match "^([^\n]-):(%d+): (.*)$"
   if file and self.texts[file] then
     local content = lexer.line(self.texts[file], tonumber(line)) or ""
-    local col = content:find "%S"
-    local near = rest:match "near '(.+)'$"
-    if near then -- the parser stopped there; of several, it is likely to be the last
-      for at in content:gmatch("()" .. near:gsub("%p", "%%%0")) do col = at end
-    else
-      near = rest:match "'([^']+)'" or rest:match "^(%S+)"
-      col = near and content:find(near, 1, true) or col
-    end
+    local col = column_of(content, rest)
     local body, help = rest:match "^(.-); (did you mean .*)$"
     self:add { file = file, line = tonumber(line), col = col, message = body or rest, help = help }
   else

@@ -7,7 +7,7 @@ local modules = {
   trial = "sak.trial", resume = "sak.resume", replay = "sak.replay", retry = { "sak.sweep", "retry" },
   stop = { "sak.sweep", "stop" }, bench = "sak.bench", data = "sak.data_verb",
   cache = "sak.cache_verb",
-  eval = "sak.eval", predict = "sak.predict",
+  eval = "sak.eval", predict = "sak.predict", ops = "sak.ops_verb",
 }
 
 --- Exit status of an error: 2 when the input was wrong, 1 when something failed. A message that
@@ -23,6 +23,11 @@ local function handler(message)
   return { status = status_of(message), text = text }
 end
 
+--- The line of the script that a message names, as errors of the configuration show it.
+local function quote(message)
+  return require("sak.diagnose").quote(message, require("sak.script").texts)
+end
+
 ---@param job {verb: string, args: string[], set: string[], db: string, threads: integer, quiet: boolean, tty: boolean, stage: integer, dtype: string?}
 ---@return integer exit status
 function main.dispatch(job)
@@ -35,7 +40,7 @@ function main.dispatch(job)
   end, handler)
   if ok then return result end
   local bare = type(result) == "string" -- without memory there is no handler
-  io.stderr:write("error: ", bare and result or result.text, "\n")
+  io.stderr:write("error: ", bare and result or result.text .. quote(result.text), "\n")
   return bare and 1 or result.status
 end
 

@@ -6,6 +6,7 @@
 --- their reach: through a scope they can build, but neither save nor close, nor change a layer.
 
 local core = require "sak.core"
+local spec = require "sak.spec"
 
 ---@class Scope
 local Scope = {}
@@ -19,7 +20,7 @@ local Scope = {}
 ---@type table<Scope, ScopeState>
 local state = setmetatable({}, { __mode = "k" })
 
-local meta = { __index = Scope, __metatable = false, __name = "scope" }
+local meta = { __metatable = false, __name = "scope" }
 
 function meta.__newindex(_, key)
   error(("a scope cannot be changed: '%s'"):format(tostring(key)), 2)
@@ -31,11 +32,68 @@ local function new(graph, params, prefix, shared)
   return scope
 end
 
-local function of(scope)
-  return state[scope] or error("this is a method of scopes: write nn:linear(…), not nn.linear(…)", 3)
+local nn = {}
+
+--- What a researcher calls, in the order of `sak ops nn`, which prints it.
+---@type {name: string, call: string, doc: string}[]
+nn.methods = {
+  { name = "linear", call = "nn:linear(name, x, out, { bias = true, init = … })",
+    doc = "x W^T + b over the last axis: (…, in) -> (…, out)" },
+  { name = "layer_norm", call = "nn:layer_norm(name, x, eps)",
+    doc = "layer norm over the last axis, with scale and shift; eps 1e-5 unless given" },
+  { name = "batch_norm", call = "nn:batch_norm(name, x)",
+    doc = "batch norm over all but the last axis, with scale and shift" },
+  { name = "conv", call = "nn:conv(name, x, out, k)",
+    doc = "k x k convolution of maps, same size: (B, H, W, in) -> (B, H, W, out)" },
+  { name = "conv1x1", call = "nn:conv1x1(name, x, out)", doc = "a linear map of the channels, begun as a convolution" },
+  { name = "dropout", call = "nn:dropout(x, p)",
+    doc = "in training each element is 0 with probability p, else divided by 1 - p" },
+  { name = "noise", call = "nn:noise(name, shape)", doc = "N(0, 1), drawn anew each training step" },
+  { name = "param", call = "nn:param(name, shape, init)",
+    doc = 'a learned tensor; init is { "zeros" } or { "constant" | "normal" | "trunc_normal" | "uniform", a }, '
+      .. '{ "trunc_normal", 0.02 } unless given' },
+  { name = "buffer", call = "nn:buffer(name, shape, init)",
+    doc = "a tensor that is saved with the parameters but never optimised" },
+  { name = "block", call = "nn:block(f, …)",
+    doc = 'f(…), whose values engine.checkpoint = "blocks" computes again instead of keeping them' },
+}
+
+--- What nn lacks, and what may have been meant.
+local function absent(name)
+  local help, names = nil, {}
+  for i, m in ipairs(nn.methods) do names[i] = m.name end
+  local near = spec.nearest(name, names)
+  if near then
+    help = ("did you mean '%s'?"):format(near)
+  elseif core.op[name] then
+    help = ("it is an operation of tensors: x:%s(…)"):format(name)
+  else
+    help = ("it has %s (`sak ops nn`)"):format(table.concat(names, ", "))
+  end
+  return ("nn has no '%s'; %s"):format(name, help)
 end
 
-local nn = {}
+function meta.__index(_, name)
+  return Scope[name] or error(absent(tostring(name)), 2)
+end
+
+local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == "tensor" end
+
+--- Raises what nn:METHOD takes instead of v. Where that was called from is the sandbox's to say.
+local function want(ok, method, must, v)
+  if ok then return end
+  local got = type(v) == "string" and ("'%s'"):format(v) or (is_tensor(v) or type(v) == "number") and tostring(v)
+    or type(v)
+  error(("nn:%s: %s, got %s"):format(method, must, got))
+end
+
+--- Where a layer hangs its parameters, and the shape of what goes in.
+---@return Scope inner, integer[] shape
+local function layer(scope, method, name, x)
+  want(type(name) == "string" or type(name) == "number", method, "the name of its parameters comes first", name)
+  want(is_tensor(x), method, "a tensor follows the name", x)
+  return scope / name, x.shape
+end
 
 ---@param graph userdata
 ---@param params userdata
@@ -49,7 +107,7 @@ end
 
 --- A scope below this one.
 function meta.__div(self, name)
-  local s = of(self)
+  local s = state[self] or error("a scope lies left of the name: nn / name", 2)
   return new(s.graph, s.params, s.prefix .. tostring(name) .. ".", s.shared)
 end
 
@@ -59,13 +117,15 @@ end
 ---@param init? table
 ---@return userdata
 function Scope:param(name, shape, init)
-  local s = of(self)
+  local s = state[self]
+  want(type(name) == "string", "param", "its name comes first", name)
   return s.graph:param(s.params, s.prefix .. name, shape, init)
 end
 
 --- A tensor that is saved with the parameters but never optimised (running statistics).
 function Scope:buffer(name, shape, init)
-  local s = of(self)
+  local s = state[self]
+  want(type(name) == "string", "buffer", "its name comes first", name)
   return s.graph:param(s.params, s.prefix .. name, shape, init, true)
 end
 
@@ -73,7 +133,7 @@ end
 --- for the gradient instead of kept.
 ---@param f function
 function Scope:block(f, ...)
-  local graph = of(self).graph
+  local graph = state[self].graph
   local begun = graph:block(true)
   local results = table.pack(f(...))
   if begun then graph:block(false) end
@@ -83,7 +143,7 @@ end
 --- Makes x readable as `name` after a step when the builder asked for traces (sak verify).
 ---@return userdata x
 function Scope:trace(name, x)
-  local s = of(self)
+  local s = state[self]
   if s.shared.trace then
     s.shared.trace[name] = x
     s.graph:output(name, x)
@@ -95,7 +155,7 @@ end
 ---@param name string
 ---@param shape integer[]
 function Scope:input(name, shape)
-  local s = of(self)
+  local s = state[self]
   local inputs = s.shared.inputs
   inputs[name] = inputs[name] or s.graph:input(name, shape)
   return inputs[name]
@@ -103,7 +163,7 @@ end
 
 --- N(0, 1) noise, drawn anew each training step; the tensor given as input `name` replaces it.
 function Scope:noise(name, shape)
-  local s = of(self)
+  local s = state[self]
   return s.shared.inputs[name] or s.graph:op("randn", { shape = shape })
 end
 
@@ -114,8 +174,8 @@ end
 ---@param options? {bias: boolean?, init: table?}
 ---@return userdata (..., out)
 function Scope:linear(name, x, out, options)
-  local inner = self / name
-  local shape = x.shape
+  local inner, shape = layer(self, "linear", name, x)
+  want(math.tointeger(out), "linear", "the size of the result's last axis follows the tensor", out)
   local w = inner:param("weight", { out, shape[#shape] }, options and options.init)
   if options and options.bias == false then return x:linear(w) end
   return x:linear(w, inner:param("bias", { out }, { "zeros" }))
@@ -124,7 +184,7 @@ end
 --- Layer norm over the last axis.
 ---@param eps number 1e-6 in the stem and DINOv2, 1e-5 in CLIP, SAM, output norms and routers
 function Scope:layer_norm(name, x, eps)
-  local inner, shape = self / name, x.shape
+  local inner, shape = layer(self, "layer_norm", name, x)
   local C = shape[#shape]
   return x:layer_norm(inner:param("weight", { C }, { "constant", 1 }),
     inner:param("bias", { C }, { "zeros" }), { eps = eps or 1e-5 })
@@ -132,7 +192,7 @@ end
 
 --- Batch norm over all but the last axis (eps 1e-5, momentum 0.1).
 function Scope:batch_norm(name, x)
-  local inner, shape = self / name, x.shape
+  local inner, shape = layer(self, "batch_norm", name, x)
   local C = shape[#shape]
   return x:batch_norm(inner:param("weight", { C }, { "constant", 1 }),
     inner:param("bias", { C }, { "zeros" }), inner:buffer("running_mean", { C }, { "zeros" }),
@@ -142,7 +202,8 @@ end
 --- k x k convolution, stride 1, same size. x (B, H, W, I) -> (B, H, W, O).
 --- PyTorch's default initialisation: uniform in +-1/sqrt(fan in).
 function Scope:conv(name, x, out, k)
-  local inner, shape = self / name, x.shape
+  local inner, shape = layer(self, "conv", name, x)
+  want(math.tointeger(out), "conv", "the number of channels to make follows the tensor", out)
   local bound = 1 / math.sqrt(shape[4] * k * k)
   return x:conv2d(inner:param("weight", { out, shape[4], k, k }, { "uniform", bound }),
     inner:param("bias", { out }, { "uniform", bound }), { padding = k // 2 })
@@ -150,7 +211,8 @@ end
 
 --- 1 x 1 convolution: a linear map of the channels, with the convolution's weight shape.
 function Scope:conv1x1(name, x, out)
-  local inner, shape = self / name, x.shape
+  local inner, shape = layer(self, "conv1x1", name, x)
+  want(math.tointeger(out), "conv1x1", "the number of channels to make follows the tensor", out)
   local I = shape[#shape]
   local bound = 1 / math.sqrt(I)
   local w = inner:param("weight", { out, I, 1, 1 }, { "uniform", bound })
@@ -158,7 +220,18 @@ function Scope:conv1x1(name, x, out)
 end
 
 --- Inverted dropout: in training each element is 0 with probability p, else divided by 1 - p.
-function Scope:dropout(x, p) return x * of(self).graph:op("bernoulli", { shape = x.shape, p = p }) end
+function Scope:dropout(x, p)
+  want(is_tensor(x), "dropout", "the tensor comes first", x)
+  return x * state[self].graph:op("bernoulli", { shape = x.shape, p = p })
+end
+
+-- A dot in the place of the colon: said once for all methods.
+for name, method in pairs(Scope) do
+  Scope[name] = function(self, ...)
+    if not state[self] then error(("nn.%s is a method: write nn:%s(…), with a colon"):format(name, name), 2) end
+    return method(self, ...)
+  end
+end
 
 --- Non-overlapping patches of the image through a linear map that is stored as a convolution's.
 ---@param proj Scope  holds weight (width, 3, patch, patch) and bias
@@ -193,8 +266,6 @@ function nn.to_tokens(x)
   local s = x.shape
   return x:reshape { shape = { s[1], s[2] * s[3], s[4] } }
 end
-
-local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == "tensor" end
 
 --- Shape of what a researcher's function returned; nil unless it is a tensor of x's graph.
 ---@param x userdata

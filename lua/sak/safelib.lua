@@ -17,7 +17,7 @@ local function safe_tostring(v)
   if kind == "string" or kind == "number" or kind == "boolean" or kind == "nil" then
     return tostring(v)
   end
-  local meta = kind == "table" and debug.getmetatable(v)
+  local meta = (kind == "table" or kind == "userdata") and debug.getmetatable(v) -- a tensor says its shape
   local method = type(meta) == "table" and rawget(meta, "__tostring")
   if type(method) == "function" then
     local text = method(v)

@@ -2,7 +2,8 @@
 local host = require "sak.host"
 local safelib = require "sak.safelib"
 
-local script = {}
+--- texts: what this process has run of scripts and the modules beside them, by path.
+local script = { texts = {} }
 
 ---@class sak.Source
 ---@field path string
@@ -33,6 +34,7 @@ end
 
 function Loader:record(kind, path, text)
   self.texts[path] = text
+  if kind ~= "embedded" then script.texts[path] = text end
   if not self.known[path] then
     self.known[path] = true
     self.sources[#self.sources + 1] =

@@ -78,6 +78,15 @@ function router.static(nn, stem, experts, c)
   return p:mix(stem, table.unpack(experts)), p
 end
 
+--- The list as a researcher's function gets it: its own copy, which says how it is counted. Beyond its end
+--- is nil, as in any list.
+local function counted(experts)
+  return setmetatable({ table.unpack(experts) }, { __metatable = false, __index = function(t, i)
+    if math.type(i) == "integer" and i > 0 then return nil end
+    error(("experts[%s]: there are %d, counted from 1"):format(tostring(i), #t), 2)
+  end })
+end
+
 ---@param nn Scope
 ---@param stem userdata
 ---@param experts userdata[]
@@ -85,7 +94,7 @@ end
 ---@return userdata mixed, userdata? weights
 function router.forward(nn, stem, experts, c)
   if not c.fn then return router[c.kind](nn, stem, experts, c) end
-  local mixed, weights = c.fn(stem, experts, nn)
+  local mixed, weights = c.fn(stem, counted(experts), nn)
   local place = c.place or "custom router"
   if not nn_.same_shape(mixed, stem) then
     error(("%s: the router returned %s, but the head needs %s like the stem"):format(

@@ -1,6 +1,6 @@
 /* "did you mean …?": the nearest of several words by edit distance. */
-#ifndef SAK_CLI_SUGGEST_H
-#define SAK_CLI_SUGGEST_H
+#ifndef SAK_BASE_SUGGEST_H
+#define SAK_BASE_SUGGEST_H
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
 /* Edit distance, and the nearest word by it. */
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 #include <string.h>
 
