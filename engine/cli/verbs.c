@@ -140,10 +140,10 @@ const sak_verb sak_verbs[] = {
     {"report", "[NAME...]", 0, -1, "db out metric level quiet", false,
      "one HTML page about a sweep or some runs",
      "Writes a single HTML file that needs no network: the question, the table with intervals,\n"
-     "learning curves per arm with bands over seeds, router weights, prediction sheets, the settings\n"
-     "in which the arms differ, and where the runs came from.  NAME as for `sak compare`; one run is\n"
-     "enough.  Without NAME: the latest sweep.  Of more than 16 arms the table has all, and the\n"
-     "best by the sweep's objective are drawn.\n"
+     "learning curves per arm with bands over seeds, router weights, prediction sheets, the notes on the\n"
+     "arms and the settings in which they differ, where the runs came from, and the scripts.  NAME as\n"
+     "for `sak compare`; one run is enough.  Without NAME: the latest sweep.  Of more than 16 arms the\n"
+     "table has all, and the best by the sweep's objective are drawn.\n"
      "\n"
      "  sak report router -o router.html\n"
      "  sak report @last -o run.html\n"
