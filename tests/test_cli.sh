@@ -70,6 +70,7 @@ ls --jsn|unknown option '--jsn'|did you mean '--json'?
 ls -z|unknown option '-z'|sak help
 ls --set a=1|takes no --set|sak help ls
 ls --json=1|takes no value|--json
+show 1 --sweeps|takes no --sweeps|sak help show
 ls --json --csv|exclude each other|--json
 run|needs FILE|usage: sak run FILE
 run a.lua b.lua|takes at most 1 argument|quotes
@@ -163,6 +164,37 @@ runs 0 ls 'three*' --json; json "ls GLOB --json"
 [ "$(grep -c '"uid"' out)" -eq 2 ] || fail "ls 'three*' lists $(grep -c '"uid"' out) runs, not 2"
 says out '"val/semseg/mIoU"' "ls --json has one key per task metric"
 runs 0 ls --limit 1; [ "$(wc -l <out)" -eq 2 ] || fail "ls --limit 1: $(cat out)"
+runs 0 ls --sweeps; says err "has no sweeps" "ls --sweeps without any"
+cp runs.db swept.db # a copied script is a sweep of its own; one run of it has a place in a grid
+"$sak" sql --write --db swept.db "insert into sweep(id, name, script_name, script_path, state, objective, goal, question, total, created_us) values
+        (1, 'router', 'router', 'ablations/router.lua', 'done', 'val/x', 'max', 'Which?', 2, 1700000000000000),
+        (2, 'my_router', 'router', 'ablations/my_router.lua', 'running', null, null, null, 5, 1700000060000000);
+    insert into trial(sweep_id, n, state, created_us) values (1, 1, 'done', 1), (1, 2, 'done', 1), (2, 1, 'done', 1), (2, 2, 'failed', 1), (2, 3, 'queued', 1);
+    update run set sweep_id = id, arm = 'mor' where id < 3;
+    update run set cell = 'rank=8' where id = 2" >out 2>err || fail "swept: $(cat err)"
+runs 0 ls --db swept.db
+line out '^ *1 +router: mor +' "ls of a sweep's run"
+line out '^ *2 +my_router: mor · rank=8 +' "ls of a run in a grid"
+line out '^ *3 +baseline +0 +' "ls of a run on its own"
+for which in my_router my_route? ablations/my_router.lua; do
+    runs 0 ls "$which" --csv --db swept.db
+    [ "$(grep -c . out)" -eq 2 ] || fail "ls $which: $(cat out)"
+    line out '^2,.*,my_router,mor,' "ls $which --csv"
+done
+runs 0 ls router --json --db swept.db; json "ls of a sweep --json"
+says out '"sweep": "router"' "ls of a sweep --json"
+! grep -q my_router out || fail "ls router lists my_router: $(cat out)"
+runs 0 show 2 --db swept.db; line out '^sweep +my_router$' "show of a sweep's run"
+runs 0 show 3 --db swept.db; ! grep -q '^sweep' out || fail "show names a sweep of a run without one"
+runs 0 ls --sweeps --db swept.db
+[ "$(sed -n '2p' out | awk '{print $1}')" = my_router ] || fail "ls --sweeps does not begin with the newest: $(cat out)"
+line out '^my_router +ablations/my_router.lua +running +1/5 +1 +- +2023-11-14 22:14$' "ls --sweeps"
+line out '^router +ablations/router.lua +done +2/2 +0 +val/x +2023-11-14 22:13$' "ls --sweeps"
+runs 0 ls --sweeps running --csv --db swept.db
+[ "$(tr -d '\r' <out)" = "sweep,script,state,done,total,failed,objective,goal,question,started
+my_router,ablations/my_router.lua,running,1,5,1,,,,2023-11-14 22:14" ] || fail "ls --sweeps --csv: $(cat out)"
+runs 0 ls --sweeps router --json --db swept.db; json "ls --sweeps --json"
+says out '"question": "Which?"' "ls --sweeps --json"
 runs 0 ls nothing; says err "no runs that match nothing" "ls of no match"
 for which in 1 k00000000001 @last-2; do
     runs 0 show "$which"; line out '^uid +k00000000001$' "show $which"
@@ -220,6 +252,7 @@ source ./out
 try() { COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _sak; echo "${COMPREPLY[*]}"; }
 [ "$(try sak do)" = doctor ] || echo "do -> $(try sak do)"
 [ "$(try sak ls --js)" = --json ] || echo "ls --js -> $(try sak ls --js)"
+[ "$(try sak ls --sw)" = --sweeps ] || echo "ls --sw -> $(try sak ls --sw)"
 [ "$(try sak ops softm)" = softmax ] || echo "ops softm -> $(try sak ops softm)"
 case " $(try sak run fre) " in *" fresh.db "*) ;; *) echo "run fre -> $(try sak run fre)" ;; esac
 case " $(try sak ls --db fre) " in *" fresh.db "*) ;; *) echo "--db fre -> $(try sak ls --db fre)" ;; esac

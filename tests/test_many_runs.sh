@@ -42,6 +42,8 @@ check() { # words; per: SQLite's instructions per run of the database
 check ls
 per=1200 check ls --json
 check ls failed
+check ls arms-1
+check ls --sweeps
 check show 21
 check show 21 --json
 check compare arms-1

@@ -39,6 +39,8 @@ data | has /dev/stdin '"failures": {"total":1,"rows":[[5,"sum",2,"its process cr
 data | has /dev/stdin '"events": {"total":201,"rows":[[3,"warn","nan_loss",7,' "events are counted"
 data | has /dev/stdin '["mor",null,"semseg",1,"clip",null]' "a weight that was not finite"
 data | has /dev/stdin '["budget",["4503599627370497","8"]]' "all digits of a setting"
+data | has /dev/stdin '"notes": [["mor","as \u003ci>published\u003c/i>"]]' "notes of the arms"
+data | has /dev/stdin '{"ablations/router.lua": "return edited", "base.lua": "return base"}' "the script of a run"
 "$sak" compare router | has /dev/stdin '1 trial ended early or failed' "what the means are of"
 "$sak" report 1 -o one.html -q 2>err || fail "report of a run: $(cat err)"
 [ ! -s err ] || fail "--quiet said: $(cat err)"
@@ -86,6 +88,21 @@ else
     has dom.html '<td>abc1234 + changes</td>' "uncommitted changes"
     lacks dom.html '>0.00</td>' "a weight that was not finite is drawn"
 
+    has dom.html '<span class="swatch" style="background:var(--arm0)"></span><b>mor</b>: as &lt;i&gt;published' "note of an arm"
+    has dom.html '<summary>Script ablations/router.lua</summary><pre>return &lt;/script&gt;&lt;b id=evil&gt;</pre>' "the sweep's script"
+    has dom.html '<pre>return edited</pre>' "another version of the script"
+    [ "$(grep -o '<summary>Script' dom.html | wc -l)" = 3 ] || fail "equal scripts are shown once"
+    has dom.html '<th scope="col">arm</th><th scope="col">verdict</th>' "the verdict comes first"
+    has dom.html 'The x axis is the step.' "the axis has a name"
+
+    # One arm: what cannot be compared has no columns, and one seed no fifth digit.
+    "$sak" sql --write "delete from metric_last where key_id = 1 and run_id <> 1;
+        update metric_last set value = 12.3456 where key_id = 1 and run_id = 1" || fail "one seed"
+    "$sak" report 1 -o one.html -q || fail "report of one seed"
+    draw one.html '<canvas'
+    has dom.html '<th scope="col">arm</th><th scope="col" class="n">seeds</th><th scope="col" class="n">mean</th></tr>' "columns of one arm"
+    has dom.html '<td class="n">12.35</td>' "digits of one seed"
+
     # Many arms; a person hides one, closes a group and changes the theme.
     cat >>wide.html <<'END'
 <script>
@@ -98,6 +115,9 @@ const all = s => [...document.querySelectorAll(s)];
   group.open = false;
   theme.focus();
   theme.click();
+  document.body.style.width = "375px"; // a phone
+  const fits = e => e.getBoundingClientRect().right <= 375, seen = all(".forest svg, .arms tr > :nth-child(2)");
+  document.body.dataset.phone = seen.length + " " + seen.every(fits);
   document.body.dataset.after = [all(".legend [aria-pressed=false]").length, group.open, group.isConnected,
     document.activeElement === theme, look() !== before, all(".plot").every(p => p.childElementCount <= 1)].join(" ");
 })();
@@ -107,6 +127,7 @@ END
     has dom.html '20 arms are too many to draw: below are the first 16; the tables' "no arm is best without a score"
     has dom.html 'repeating-linear-gradient' "the ninth arm has another swatch than the first"
     has dom.html 'stroke-dasharray="6 4"' "the ninth arm has another line than the first"
+    has dom.html 'data-phone="37 true"' "differences and verdicts fit a phone"
     has dom.html 'data-after="1 false true true true true"' "the theme changes colours alone"
 fi
 [ "$failed" = 0 ] && echo "report: as documented"

@@ -29,6 +29,7 @@ const sak_option_spec sak_option_specs[] = {
      AT(fresh), 0, 0},
     {"now", 0, NULL, "end the current trials too; they will be repeated", SAK_OPTION_FLAG, AT(now),
      0, 0},
+    {"sweeps", 0, NULL, "the sweeps instead of the runs", SAK_OPTION_FLAG, AT(sweeps), 0, 0},
     {"db", 0, "FILE", "results database (default: $SAK_DB, else results/sak.db)", SAK_OPTION_TEXT,
      AT(db), 0, 0},
     {"threads", 'j', "N", "worker threads (default: all usable cores); results do not depend on it",

@@ -34,7 +34,7 @@ typedef struct sak_options {
     double level;                  /* of intervals; 0 when not given */
     bool json, csv, quiet, write, profile, augment, help, version;
     bool fail_fast, keep_going, fresh, now; /* fresh: --new */
-    bool unsafe_lua, files;
+    bool unsafe_lua, files, sweeps;
     uint64_t given; /* bit i: row i of sak_option_specs was given */
 } sak_options;
 

@@ -42,6 +42,11 @@ static const part parts[] = {
      "SELECT json_object('name', name, 'script', script_path, 'state', state, 'total', total, 'question',"
      " coalesce(question, json_extract(spec_json, '$.question')), 'objective', objective)"
      " FROM sweep WHERE name = ?1", SWEEP},
+    /* [arm, what the script says of it] */
+    {"notes",
+     "SELECT json_group_array(json_array(json_extract(a.value, '$.name'), json_extract(a.value, '$.note')))"
+     " FROM sweep s, json_each(s.spec_json, '$.arms') a"
+     " WHERE s.name = ?1 AND json_extract(a.value, '$.note') IS NOT NULL", SWEEP},
     /* [[arm, cell], …] */
     {"arms", ARMS, DRAWN},
     {"all_arms", ARMS, CHOSEN},
@@ -108,12 +113,17 @@ static sak_status put_part(sak_store *s, const part *p, const char *text, FILE *
 
 /* --- curves ----------------------------------------------------------------------------------- */
 
-static void put_json_text(const char *s, FILE *f)
+static void put_json_value(const json_t *value, FILE *f)
 {
-    json_t *value = s ? json_string(s) : json_null();
     char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
     put_json(text ? text : "null", f);
     free(text);
+}
+
+static void put_json_text(const char *s, FILE *f)
+{
+    json_t *value = s ? json_string(s) : json_null();
+    put_json_value(value, f);
     json_decref(value);
 }
 
@@ -200,6 +210,40 @@ static sak_status put_sheets(sak_store *s, const sak_chosen *chosen, FILE *f, sa
     return st;
 }
 
+/* --- scripts ---------------------------------------------------------------------------------- */
+
+/* {path: text}: the scripts of what was frozen under this hash, null where that is lost. */
+static void put_files(sak_store *s, const char *sha256, FILE *f)
+{
+    char *text = NULL;
+    size_t n = 0;
+    json_t *frozen = sak_store_blob(s, sha256, &text, &n, NULL) == SAK_OK ? json_loadb(text, n, 0, NULL) : NULL;
+    put_json_value(json_object_get(frozen, "files"), f);
+    json_decref(frozen);
+    free(text);
+}
+
+/* What the runs were made from; a function of an arm is nowhere else. */
+static sak_status put_scripts(sak_store *s, const sak_chosen *chosen, FILE *f, sak_error *err)
+{
+    static const char sql[] = SAK_CHOSEN_CTE
+        "SELECT DISTINCT coalesce(r.frozen_sha256, w.frozen_sha256) AS sha FROM chosen c"
+        " JOIN run r ON r.id = c.run LEFT JOIN sweep w ON w.id = r.sweep_id WHERE sha IS NOT NULL";
+    const sak_value v = {.type = SAK_TEXT, .text = chosen->json, .bytes = strlen(chosen->json)};
+    sak_rows *rows = NULL;
+    bool more = true;
+    SAK_TRY(sak_store_query(s, &(sak_query){.sql = sql, .params = &v, .n_params = 1}, &rows, err));
+    sak_status st = SAK_OK;
+    fputs(",\n\"scripts\": [", f);
+    for (int i = 0; (st = sak_rows_next(rows, &more, err)) == SAK_OK && more; i++) {
+        fputs(i ? ",\n" : "", f);
+        put_files(s, sak_rows_value(rows, 0).text, f);
+    }
+    fputc(']', f);
+    sak_rows_close(rows);
+    return st;
+}
+
 /* --- the page --------------------------------------------------------------------------------- */
 
 static sak_status put_comparison(sak_store *s, const sak_chosen *chosen, const sak_compare_spec *spec,
@@ -247,6 +291,8 @@ static sak_status put_data(sak_store *s, const sak_chosen *chosen, const sak_com
         st = put_curves(s, &drawn, f, err);
     if (st == SAK_OK)
         st = put_sheets(s, &drawn, f, err);
+    if (st == SAK_OK)
+        st = put_scripts(s, chosen, f, err);
     fputs("}\n", f);
     sak_chosen_close(&drawn);
     return st;

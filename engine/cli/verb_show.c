@@ -62,13 +62,14 @@ static const section sections[] = {
 };
 
 static const char head_sql[] =
-    "SELECT r.id AS run, r.uid, r.name, e.name AS experiment, r.kind, r.arm, r.cell, r.seed,"
+    "SELECT r.id AS run, r.uid, r.name, e.name AS experiment, r.kind, s.name AS sweep, r.arm,"
+    " r.cell, r.seed,"
     " r.state, " TIME("r.started_us") " AS started,"
     " (SELECT seconds FROM runs WHERE run = r.id) AS seconds,"
     " r.script_path AS script, r.script_sha256, r.git_commit, r.git_dirty, r.git_diff_sha256,"
     " r.data_id AS data, r.config_sha256, r.group_sha256, a.host, a.threads, a.cpu, a.isa,"
     " a.blis_kernel, a.sak_version, a.argv, r.config_json AS config"
-    " FROM run r JOIN experiment e ON e.id = r.experiment_id"
+    " FROM run r JOIN experiment e ON e.id = r.experiment_id LEFT JOIN sweep s ON s.id = r.sweep_id"
     " LEFT JOIN attempt a ON a.run_id = r.id AND a.n = r.attempts WHERE r.id = ?1";
 
 static sak_query about(const char *sql, const sak_value *id)

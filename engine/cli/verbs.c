@@ -97,13 +97,17 @@ const sak_verb sak_verbs[] = {
      "\n"
      "Exit status 2 and all errors at once, with file and line, when the script is wrong.",
      sak_verb_lua},
-    {"ls", "[NAME]", 0, 1, "db limit json csv", true, "the runs, newest first",
-     "Lists runs: id, name, seed, state, when, how long, steps, and the metric that stands for each\n"
-     "task.  NAME (a run's or experiment's name, * and ? allowed, or a state) picks some.\n"
+    {"ls", "[NAME]", 0, 1, "sweeps db limit json csv", true, "the runs, newest first",
+     "Lists runs: id, name (of a sweep's run \"sweep: arm\"), seed, state, when, how long, steps, and the\n"
+     "metric that stands for each task.  NAME picks some: the name of a run, an experiment or a sweep,\n"
+     "or of a sweep's script, * and ? allowed, or a state.  With --sweeps it lists the sweeps: script,\n"
+     "state, trials done of all, failed ones, objective, when begun.\n"
      "\n"
      "  sak ls\n"
      "  sak ls 'three_*' --limit 5\n"
      "  sak ls failed\n"
+     "  sak ls router                    the runs of that sweep\n"
+     "  sak ls --sweeps\n"
      "  sak ls --csv > runs.csv          one column per metric, all runs\n"
      "  sak ls --json | jq '.[0]'",
      sak_verb_ls},
@@ -136,10 +140,10 @@ const sak_verb sak_verbs[] = {
     {"report", "[NAME...]", 0, -1, "db out metric level quiet", false,
      "one HTML page about a sweep or some runs",
      "Writes a single HTML file that needs no network: the question, the table with intervals,\n"
-     "learning curves per arm with bands over seeds, router weights, prediction sheets, the settings\n"
-     "in which the arms differ, and where the runs came from.  NAME as for `sak compare`; one run is\n"
-     "enough.  Without NAME: the latest sweep.  Of more than 16 arms the table has all, and the\n"
-     "best by the sweep's objective are drawn.\n"
+     "learning curves per arm with bands over seeds, router weights, prediction sheets, the notes on the\n"
+     "arms and the settings in which they differ, where the runs came from, and the scripts.  NAME as\n"
+     "for `sak compare`; one run is enough.  Without NAME: the latest sweep.  Of more than 16 arms the\n"
+     "table has all, and the best by the sweep's objective are drawn.\n"
      "\n"
      "  sak report router -o router.html\n"
      "  sak report @last -o run.html\n"

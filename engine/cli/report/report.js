@@ -31,64 +31,65 @@ const armColor = i => i < 0 ? "var(--line)" : `var(--arm${i % light.length})`;
 const dashed = i => i >= light.length; // the ninth arm has the first one's colour
 const variable = name => getComputedStyle(root).getPropertyValue(name).trim();
 
-/* As many digits as the spread makes meaningful. */
+/* As many digits as the spread makes meaningful; four where one seed has none. */
 function number(v, spread) {
   if (v === null || v === undefined) return "";
-  const scale = spread > 0 ? spread : Math.abs(v) / 1000;
-  const digits = scale > 0 ? Math.min(9, Math.max(0, 1 - Math.floor(Math.log10(scale)))) : 3;
-  return v.toFixed(digits);
+  const shown = spread > 0 ? v : Number(v.toPrecision(4)), scale = spread > 0 ? spread : Math.abs(shown) / 100;
+  return shown.toFixed(scale > 0 ? Math.min(9, Math.max(0, 1 - Math.floor(Math.log10(scale)))) : 3);
 }
 const plus = (v, spread) => v === null ? "" : (v < 0 ? "−" : "+") + number(Math.abs(v), spread);
 const brief = v => v === null ? "" : Number(v.toPrecision(4)).toString();
 const half = r => r.lo === null ? 0 : (r.hi - r.lo) / 2;
+const halfDiff = r => r.diff_lo === null ? 0 : (r.diff_hi - r.diff_lo) / 2;
 const goalText = g => g === "max" ? "higher is better" : g === "min" ? "lower is better" : "";
 
 /* --- the answer -------------------------------------------------------------------------------- */
 
+const notes = new Map(data.notes); // what the script says of an arm
+
+/* [heading, class, text of a row]: the answer first, for narrow screens. */
+const columns = [
+  ["verdict", null, r => r.verdict],
+  ["seeds", "n", r => String(r.n)],
+  ["mean", "n", r => number(r.mean, half(r))],
+  ["interval", null, r => r.lo === null ? "" : "[" + number(r.lo, half(r)) + ", " + number(r.hi, half(r)) + "]"],
+  ["difference", "n", r => plus(r.diff, halfDiff(r))],
+  ["interval", null, r => r.diff_lo === null ? "" : "[" + plus(r.diff_lo, halfDiff(r)) + ", " + plus(r.diff_hi, halfDiff(r)) + "]"],
+  ["p", "n", r => r.p === null ? "" : r.p.toPrecision(2)],
+  ["p Holm", "n", r => r.p_holm === null ? "" : r.p_holm.toPrecision(2)],
+];
+
 function comparisonTable(rows) {
   const first = rows[0];
   const title = [first.metric, [first.unit, goalText(first.goal)].filter(Boolean).join(", ")];
-  const body = rows.map(r => {
-    const spread = r.diff_lo === null ? 0 : (r.diff_hi - r.diff_lo) / 2;
-    return h("tr", {},
-      h("th", { scope: "row" }, swatch(arms.indexOf(armName(r.arm, r.cell))), armName(r.arm, r.cell)),
-      h("td", { class: "n" }, String(r.n)),
-      h("td", { class: "n" }, number(r.mean, half(r))),
-      h("td", {}, r.lo === null ? "" : "[" + number(r.lo, half(r)) + ", " + number(r.hi, half(r)) + "]"),
-      h("td", { class: "n" }, r.reference ? "" : plus(r.diff, spread)),
-      h("td", {}, r.reference || r.diff_lo === null ? "" : "[" + plus(r.diff_lo, spread) + ", " + plus(r.diff_hi, spread) + "]"),
-      h("td", { class: "n" }, r.p === null ? "" : r.p.toPrecision(2)),
-      h("td", { class: "n" }, r.p_holm === null ? "" : r.p_holm.toPrecision(2)),
-      h("td", { class: r.verdict }, r.verdict));
-  });
+  const used = columns.filter(([name, , text]) => rows.some(r => name === "verdict" ? !r.reference : text(r))); // of one arm few
+  const body = rows.map(r => h("tr", {},
+    h("th", { scope: "row", title: notes.get(r.arm) }, swatch(arms.indexOf(armName(r.arm, r.cell))), armName(r.arm, r.cell)),
+    used.map(([name, kind, text]) => h("td", { class: name === "verdict" ? r.verdict : kind }, text(r)))));
   const tall = rows.length > 24;
   return h("div", { class: tall ? "scroll tall" : "scroll", tabindex: tall ? "0" : null, role: tall ? "region" : null,
-    "aria-label": tall ? first.metric + ", all arms" : null }, h("table", {},
+    "aria-label": tall ? first.metric + ", all arms" : null }, h("table", { class: "arms" },
     h("caption", {}, title[0] + " ", h("span", { class: "quiet" }, title[1])),
-    h("thead", {}, h("tr", {}, ["arm", "seeds", "mean", "interval", "difference", "interval", "p", "p Holm", ""]
-      .map((t, i) => h("th", { scope: "col", class: [1, 2, 4, 6, 7].includes(i) ? "n" : null }, t)))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "arm"), used.map(([name, kind]) => h("th", { scope: "col", class: kind }, name)))),
     h("tbody", {}, body)));
 }
 
-/* Differences from the reference with their intervals, one line per arm. */
+/* Differences from the reference with their intervals, one line per arm; in percent of a width that it does not know. */
 function forest(rows) {
   const shown = rows.filter(r => !r.reference && r.diff !== null && arms.includes(armName(r.arm, r.cell)));
   if (!shown.length) return null;
   const reach = Math.max(...shown.map(r => Math.max(Math.abs(r.diff), r.diff_lo === null ? 0 : Math.max(Math.abs(r.diff_lo), Math.abs(r.diff_hi))))) || 1;
-  const width = 640, left = 190, line = 24, height = shown.length * line + 30;
-  const x = v => left + (width - left - 20) * (v / reach + 1) / 2;
+  const x = v => 50 + 48 * v / reach + "%";
   const label = shown.map(r => armName(r.arm, r.cell) + " " + plus(r.diff, reach / 20)).join(", ");
-  const parts = [svg("line", { x1: x(0), x2: x(0), y1: 4, y2: height - 24, style: "stroke:var(--quiet)", "stroke-dasharray": "3 3" })];
-  shown.forEach((r, i) => {
-    const name = armName(r.arm, r.cell), arm = arms.indexOf(name);
-    const y = 16 + i * line, stroke = "stroke-width:3;stroke:" + armColor(arm);
-    parts.push(svg("text", { x: 0, y: y + 4 }, name.length > 26 ? name.slice(0, 25) + "…" : name));
+  const lines = shown.flatMap(r => {
+    const name = armName(r.arm, r.cell), arm = arms.indexOf(name), stroke = "stroke-width:3;stroke:" + armColor(arm), y = "50%";
+    const parts = [svg("line", { x1: x(0), x2: x(0), y1: 0, y2: "100%", style: "stroke:var(--quiet)", "stroke-dasharray": "3 3" })];
     if (r.diff_lo !== null) parts.push(svg("line", { x1: x(r.diff_lo), x2: x(r.diff_hi), y1: y, y2: y, style: stroke, "stroke-dasharray": dashed(arm) ? "6 4" : "none" }));
     parts.push(svg("circle", { cx: x(r.diff), cy: y, r: 4, style: stroke + ";fill:" + (dashed(arm) ? "var(--paper)" : armColor(arm)) }));
+    return [h("span", {}, name), svg("svg", {}, ...parts)];
   });
-  for (const v of [-reach, 0, reach])
-    parts.push(svg("text", { x: x(v), y: height - 6, "text-anchor": v < 0 ? "start" : v > 0 ? "end" : "middle" }, v === 0 ? "0" : plus(v, reach / 20)));
-  return h("div", { class: "scroll" }, svg("svg", { viewBox: `0 0 ${width} ${height}`, width: "100%", style: "max-width:640px;min-width:420px", role: "img", "aria-label": "Differences from the reference: " + label }, ...parts));
+  const axis = [-reach, 0, reach].map(v => svg("text", { x: x(v), y: 14, "text-anchor": v < 0 ? "start" : v > 0 ? "end" : "middle" }, v === 0 ? "0" : plus(v, reach / 20)));
+  return h("div", { class: "forest", role: "img", "aria-label": "Differences from the reference: " + label }, lines, h("span", {}), svg("svg", {}, ...axis));
 }
 
 function answer() {
@@ -149,7 +150,7 @@ function drawPlot(p) {
   p.plot = new uPlot({
     ...size, legend: { show: false }, series, bands,
     scales: { x: { time: false } },
-    axes: [{ ...axis, values: (u, vs) => vs.map(v => v >= 1e4 ? v / 1e3 + "k" : String(v)) }, { ...axis, size: 58 }],
+    axes: [{ ...axis, size: 30, values: (u, vs) => vs.map(v => v >= 1e4 ? v / 1e3 + "k" : String(v)) }, { ...axis, size: 58 }],
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
     hooks: { setCursor: [u => readout(p, u)] },
   }, tables.length ? uPlot.join(tables) : [[0]], p.box);
@@ -191,7 +192,7 @@ function group(metric) {
 function curves() {
   const section = h("section", {}, h("h2", {}, "Learning curves"));
   if (!data.curves || !data.curves.length) return null;
-  section.append(h("p", { class: "quiet" }, "Lines: mean over seeds; bands: smallest to largest seed. Drag to zoom, double-click to reset; the buttons hide arms."),
+  section.append(h("p", { class: "quiet" }, "The x axis is the step. Lines: mean over seeds; bands: smallest to largest seed. Drag to zoom, double-click to reset; the buttons hide arms."),
     h("div", { class: "legend", role: "group", "aria-label": "Arms shown" }, arms.map((a, i) => h("button", { "aria-pressed": "true", on: { click: e => {
       if (hidden.has(i)) hidden.delete(i); else hidden.add(i);
       e.currentTarget.setAttribute("aria-pressed", String(!hidden.has(i)));
@@ -258,11 +259,13 @@ function sheets() {
 }
 
 function settings() {
-  if (!data.diff || !data.diff.length) return null;
-  return h("section", {}, h("h2", {}, "Settings that differ"), h("div", { class: "scroll" }, h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "setting"), arms.map(a => h("th", { scope: "col" }, a)))),
-    h("tbody", {}, data.diff.map(([path, values]) => h("tr", {}, h("th", { scope: "row" }, path),
-      values.map(v => h("td", {}, v === null ? "–" : String(v)))))))));
+  if (!data.diff.length && !notes.size) return null;
+  const about = [...notes].map(([arm, note]) => h("li", {}, arms.includes(arm) ? swatch(arms.indexOf(arm)) : null, h("b", {}, arm), ": " + note));
+  return h("section", {}, h("h2", {}, "What the arms are"), about.length ? h("ul", { class: "about" }, about) : null,
+    data.diff.length ? h("div", { class: "scroll" }, h("table", {}, h("caption", {}, "Settings that differ"),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "setting"), arms.map(a => h("th", { scope: "col" }, a)))),
+      h("tbody", {}, data.diff.map(([path, values]) => h("tr", {}, h("th", { scope: "row" }, path),
+        values.map(v => h("td", {}, v === null ? "–" : String(v)))))))) : null);
 }
 
 function table(names, rows) {
@@ -287,6 +290,9 @@ function provenance() {
     runs.map(r => [r.run, r.uid, armName(r.arm, r.cell), r.seed, r.state, r.started, r.seconds, r.attempts, r.config]))));
   section.append(...[listed("Failed trials", ["trial", "arm", "seed", "error"], data.failures),
     listed("Warnings and errors of finished runs", ["run", "level", "kind", "step", "text"], data.events)].filter(Boolean));
+  const files = data.scripts.flatMap(o => Object.entries(o || {})); // runs of one script have it each
+  section.append(...[...new Map(files.map(f => [f.join("\n"), f])).values()].map(([path, text]) =>
+    h("details", {}, h("summary", {}, "Script " + path), h("pre", {}, text))));
   return section;
 }
 
