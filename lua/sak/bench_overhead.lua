@@ -25,7 +25,7 @@ local function measure(name, job, steps, folder)
   local store <close> = core.store(path, "write")
   local run = store:begin { experiment = "bench", kind = "sak", seed = 0, config_json = "{}", config_sha256 = "0",
     group_sha256 = "0" }
-  local ctx = { run = run, cfg = {}, job = { tty = false, quiet = false }, step = 0 }
+  local ctx = { run = run, cfg = { stages = { s.stage } }, stage_index = 1, job = { tty = false, quiet = false }, step = 0 }
   s.stage.iterations = steps
   train.run(ctx, { name = "bench", graph = s.graph, params = s.params, loader = loader, stage = s.stage,
     terms = s.made.terms })
