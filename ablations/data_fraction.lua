@@ -2,11 +2,8 @@
 -- labels, sees all of them.  The published parts are 1 to 1/4; with 1/16 and 1/64 (125 and 31 images) training
 -- runs out of new ones at this length too.  `sak sweep ablations/data_fraction.lua`
 local sak = require "sak"
+local part = require "shared.part"
 local stage2 = require "shared.stage2"
-
-local function part(fraction)
-  return sak.data.rooms { train = 2000, size = { 64, 96 }, fraction = fraction }
-end
 
 return sak.ablation "data_fraction" {
   question = "How does the gain over a student without teachers change with the number of labelled images?",

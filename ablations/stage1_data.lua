@@ -1,10 +1,7 @@
 -- How many unlabelled images does stage 1 need?  Parts of the 2 000, seen again and again for equally many steps; stage
 -- 2 sees all.  `sak sweep ablations/stage1_data.lua`
 local sak = require "sak"
-
-local function part(fraction)
-  return sak.data.rooms { train = 2000, size = { 64, 96 }, fraction = fraction }
-end
+local part = require "shared.part"
 
 return sak.ablation "stage1_data" {
   question = "How does the student change with the number of images that it is distilled on?",

@@ -38,7 +38,7 @@ for file in ablations/*.lua; do
     adapter) more="--set student.stem.width=32" ;;
     student_size) more= grid="--grid student.stem.width=16,32" ;;
     rank) grid="--grid student.adapter.rank=2,4,8,16" ;;
-    data_fraction | stage1_data) sed -i 's/train = 2000, size = { 64, 96 }/train = 8, size = { 32, 48 }/' "$file" ;;
+    data_fraction | stage1_data) sed -i 's/train = 2000, size = { 64, 96 }/train = 8, size = { 32, 48 }/' ablations/shared/part.lua ;;
     esac
     # shellcheck disable=SC2086
     "$sak" sweep "$file" --seeds 1 --jobs 2 --quiet $tiny $more $grid > out 2> err || fail "$file: $(cat out err)"

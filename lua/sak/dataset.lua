@@ -132,7 +132,7 @@ end
 --- Loader of one side's images as they are, in their order: nothing is drawn.
 ---@param side userdata  data.train or data.val
 ---@param d table  resolved data
----@param limit? integer  the first ones
+---@param limit? integer  so many, spread evenly over all
 function dataset.plain_loader(side, data, d, batch, fields, limit)
   return core.loader(side, { fields = fields, batch = batch, limit = limit, shuffle = false, train = false,
     H = data.size[1], W = data.size[2], depth_max = d.depth_max, threads = 1, cache_bytes = 2 ^ 31,
