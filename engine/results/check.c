@@ -166,8 +166,7 @@ static void check_spool(sak_store *s, sqlite3_stmt *offset, const char *name, FI
     const bool spool = suffix && strcmp(suffix, ".spool") == 0;
     if (fd < 0 && errno == ENOENT) {
         /* taken in meanwhile */
-    } else if (!spool || fd < 0 || fstat(fd, &st) != 0 ||
-               sak_spool_identify(fd, &id, &err) != SAK_OK) {
+    } else if (!spool || fd < 0 || sak_spool_identify(fd, &id, &err) != SAK_OK) {
         ++*found;
         if (problems)
             fprintf(problems, "spool file %s: %s\n", path,
@@ -176,7 +175,9 @@ static void check_spool(sak_store *s, sqlite3_stmt *offset, const char *name, FI
     } else if (strcmp(id.store, s->uid) == 0) {
         sqlite3_bind_text(offset, 1, id.run, -1, SQLITE_STATIC);
         sqlite3_bind_int64(offset, 2, id.attempt);
-        if (sqlite3_step(offset) == SQLITE_ROW && sqlite3_column_int64(offset, 0) > st.st_size) {
+        /* the size of now: a spool in use has grown by what was read since it was opened */
+        if (sqlite3_step(offset) == SQLITE_ROW && fstat(fd, &st) == 0 &&
+            sqlite3_column_int64(offset, 0) > st.st_size) {
             ++*found;
             if (problems)
                 fprintf(problems, "spool file %s: %" PRId64 " bytes, but %" PRId64 " were read\n", path,
